@@ -180,7 +180,7 @@ func TestThePaneShowsWhatFitsTheScope(t *testing.T) {
 	choose("inbound")
 	look("with a subject", map[string]bool{"match.subject": true, "match.body": false})
 	anna.presses("Look at what changes")
-	anna.sees("This is not in force yet", `"Subject" cannot be a condition of a rule about incoming mail`, "empty it, or choose “outbound: mail going out”")
+	anna.sees("This is not in force yet", `“Subject” cannot be a condition of a rule about incoming mail`, "empty it, or choose “outbound: mail going out”")
 	if anna.holds("match.subject") != "*contract*" || anna.holds("hold.days") != "3" || anna.holds("description") != "kept all the same" {
 		t.Error("what was filled in is lost over an error")
 	}

@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // How a request is refused, whoever asks for what.
@@ -22,4 +23,34 @@ var (
 // BadRequest is an error about the request itself, in the words of fmt.Errorf.
 func BadRequest(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrBadRequest}, args...)...)
+}
+
+// Fault is what is wrong with one field of a request, in words that suit a form and a program, and what to do.
+type Fault struct{ Field, What, Hint string }
+
+// FieldsError refuses a request for what single fields of it say. It wraps why: ErrBadRequest, or ErrForbidden where
+// somebody else may say it.
+type FieldsError struct {
+	Why    error
+	Faults []Fault // at least one
+}
+
+// Error says what is wrong, without what to do.
+func (e *FieldsError) Error() string {
+	var what []string
+	for _, f := range e.Faults {
+		what = append(what, f.What)
+	}
+	return strings.Join(what, "; ")
+}
+
+// Unwrap is why it is refused.
+func (e *FieldsError) Unwrap() error { return e.Why }
+
+// OrNil is the error, or none where nothing is wrong.
+func (e *FieldsError) OrNil() error {
+	if len(e.Faults) == 0 {
+		return nil
+	}
+	return e
 }

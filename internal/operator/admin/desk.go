@@ -41,5 +41,29 @@ func (s *Service) For(p access.Principal) *Desk {
 // Hostname is the gateway's name.
 func (d *Desk) Hostname() string { return d.s.cfg.Hostname }
 
-// RuleList lists the rules of the scope that are in force, in the order of the file.
+// RuleList lists the rules in force that the principal is told of, in the order of the file.
 func (d *Desk) RuleList(ctx context.Context) ([]rule.Rule, error) { return d.who.RuleList(ctx) }
+
+// SendersWithin are the senders that a rule of the principal must keep to, none where it may be about everybody's mail.
+func (d *Desk) SendersWithin() (out []string) {
+	for _, domain := range d.who.Scope.Domains {
+		if !d.who.Scope.All {
+			out = append(out, domain.String())
+		}
+	}
+	return out
+}
+
+// SenderAdvice says what may be written as a sender in a rule, "" where anything may.
+func (d *Desk) SenderAdvice() string {
+	if d.who.Scope.All {
+		return ""
+	}
+	return d.who.SenderAdvice()
+}
+
+// Owns reports whether a rule is about nothing but what the principal may see.
+func (d *Desk) Owns(r *rule.Rule) bool { return d.who.Owns(r) }
+
+// MayChange reports whether the principal may change a rule that it is told of.
+func (d *Desk) MayChange(r *rule.Rule) bool { return d.who.May(access.WriteRules) && d.Owns(r) }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -69,21 +70,14 @@ type ExceptionEdit struct {
 }
 
 // EditException puts the rules in force with one exception changed, as a new revision; the rest of the file stays as it
-// stands. It is for who may apply a whole file. What is wrong with the edit is access.ErrBadRequest.
+// stands. It is for who may apply a whole file. What is wrong with the edit is an *access.FieldsError.
 func (d *Desk) EditException(ctx context.Context, e ExceptionEdit) (ApplyResult, error) {
 	if err := d.mayApply(false); err != nil {
 		return ApplyResult{}, err
 	}
-	domain, ok := aDomain(e.Domain)
-	if !ok {
-		return ApplyResult{}, access.BadRequest("%q is no domain: write the recipients' domain alone", e.Domain)
-	}
-	block := ""
-	if !e.Remove {
-		var err error
-		if block, err = e.block(domain); err != nil {
-			return ApplyResult{}, err
-		}
+	domain, block, err := e.read()
+	if err != nil {
+		return ApplyResult{}, err
 	}
 	view, err := d.s.rules()
 	if err != nil {
@@ -102,26 +96,54 @@ func (d *Desk) EditException(ctx context.Context, e ExceptionEdit) (ApplyResult,
 		Text: string(text), DryRun: e.DryRun, IfRevision: e.IfRevision})
 }
 
-// block is the exception as it stands in a rules file.
-func (e *ExceptionEdit) block(domain mail.Domain) (string, error) {
-	x := exception.Exception{Domain: domain, Ignore: e.Ignore, Reason: strings.TrimSpace(e.Reason)}
-	text := strings.TrimSpace(e.Expires)
-	if day, err := time.Parse(time.DateOnly, text); err == nil {
-		x.Expires = rulevalue.Expiry{At: day.AddDate(0, 0, 1), Date: true}
-	} else if at, err := time.Parse(time.RFC3339, text); err == nil {
-		x.Expires = rulevalue.Expiry{At: at.UTC()}
-	} else {
-		return "", access.BadRequest("it must end: write the last day on which it holds, such as 2027-01-31")
+// read is the domain and the exception as it stands in a rules file, "" where it is taken away, or all that is wrong.
+func (e *ExceptionEdit) read() (domain mail.Domain, block string, err error) {
+	wrong := &access.FieldsError{Why: access.ErrBadRequest}
+	fault := func(field, what, hint string) {
+		wrong.Faults = append(wrong.Faults, access.Fault{Field: field, What: what, Hint: hint})
 	}
-	if len(x.Ignore) == 0 {
-		return "", access.BadRequest(`it sets nothing aside; write "dane", "sts" or both`)
+	domain, ok := aDomain(e.Domain)
+	if !ok {
+		fault("domain", fmt.Sprintf("%q is no domain", e.Domain), "write the recipients' domain alone")
+	}
+	x := exception.Exception{Domain: domain, Ignore: e.Ignore, Reason: strings.TrimSpace(e.Reason)}
+	if !e.Remove {
+		if x.Expires, ok = expiry(e.Expires); !ok {
+			fault("expires", "it must end", "write the last day on which it holds, such as 2027-01-31")
+		}
+		if len(x.Ignore) == 0 {
+			fault("ignore", "it sets nothing aside", "choose MTA-STS (sts), DANE (dane) or both")
+		}
+		if x.Reason == "" {
+			fault("reason", "it does not say why", "write what it is for, such as ticket 4711")
+		}
+	}
+	if e.Remove || len(wrong.Faults) > 0 {
+		return domain, "", wrong.OrNil()
 	}
 	var b strings.Builder
 	x.Print(&b)
-	_, err := rules.Parse("the exception", []byte(b.String()))
-	var wrong *rules.ParseError
-	if errors.As(err, &wrong) && len(wrong.Problems) > 0 {
-		return "", access.BadRequest("%s; %s", wrong.Problems[0].What, wrong.Problems[0].Hint)
+	_, err = rules.Parse("the exception", []byte(b.String()))
+	if broken, ok := errors.AsType[*rules.ParseError](err); ok {
+		for _, p := range broken.Problems {
+			fault(exceptionField(p.Line), strings.TrimPrefix(p.What, "description "), p.Hint)
+		}
+		return domain, "", wrong.OrNil()
 	}
-	return b.String(), err
+	return domain, b.String(), err
+}
+
+// exceptionField is the field that Print writes into a line.
+func exceptionField(line int) string {
+	return map[int]string{2: "domain", 3: "ignore", 4: "reason", 5: "expires"}[line]
+}
+
+// expiry reads a day, through which something holds, or an instant with its zone.
+func expiry(text string) (out rulevalue.Expiry, ok bool) {
+	text = strings.TrimSpace(text)
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		return rulevalue.Expiry{At: day.AddDate(0, 0, 1), Date: true}, true
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	return rulevalue.Expiry{At: at.UTC()}, err == nil
 }

@@ -30,6 +30,9 @@ func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, erro
 	if err != nil {
 		return out, err
 	}
+	if !d.who.Scope.All {
+		out.Warnings = narrowed(out.Warnings)
+	}
 	return out, d.lately(ctx, &out, &demanded)
 }
 

@@ -102,10 +102,10 @@ func (d *Desk) ReplaceList(ctx context.Context, e ListEdit) (ApplyResult, error)
 	}
 	values, wrong := rulelist.ReadFile([]byte(e.Text))
 	if len(wrong) > 0 {
-		return ApplyResult{}, access.BadRequest("the list stays as it is: %s", strings.Join(wrong, "; "))
+		return ApplyResult{}, wrongList(strings.Join(wrong, "; "))
 	}
 	if len(values) == 0 {
-		return ApplyResult{}, access.BadRequest("the list stays as it is: there is no value in what came")
+		return ApplyResult{}, wrongList("there is no value in what came")
 	}
 	view, err := d.s.rules()
 	if err != nil {
@@ -122,6 +122,12 @@ func (d *Desk) ReplaceList(ctx context.Context, e ListEdit) (ApplyResult, error)
 	}
 	return d.applyChanged(ctx, view.Revision, ApplyRequest{Name: "list " + e.Name, Text: string(text), DryRun: e.DryRun,
 		IfRevision: e.IfRevision, LetWaitingGo: e.LetWaitingGo})
+}
+
+// wrongList says why a list stays as it is.
+func wrongList(what string) error {
+	return &access.FieldsError{Why: access.ErrBadRequest, Faults: []access.Fault{{Field: "text",
+		What: "the list stays as it is: " + what, Hint: "write addresses, domains and *.domain, one a line"}}}
 }
 
 // applyChanged applies a file that was made of a revision by changing an entry: what files of lists held then stays.

@@ -59,9 +59,8 @@ func (d *Desk) rulesWith(ctx context.Context) (RulesView, []rule.Rule, error) {
 	if err != nil {
 		return v, nil, err
 	}
-	v.Text, v.By, v.AppliedAt = "", "", nil
-	v.Warnings, err = d.mine(v.Warnings)
-	return v, list, err
+	v.Text, v.By, v.AppliedAt, v.Warnings = "", "", nil, d.warnings(set)
+	return v, list, nil
 }
 
 // ApplyRules puts a whole file in force, for who has everything in scope: it parses, reads the files that the rules
@@ -173,7 +172,7 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 	if d.who.Scope.All {
 		return d.s.apply(ctx, apply, by)
 	}
-	apply.only = d.who.Sees
+	apply.only, apply.warnings = d.who.Sees, d.warnings
 	out, err := d.s.apply(ctx, apply, by)
 	if err != nil {
 		return ApplyResult{}, besideOthers(err)
@@ -206,10 +205,6 @@ func (d *Desk) ownResult(out ApplyResult, r *RuleEdit) (ApplyResult, error) {
 	}
 	out.Rules = len(own)
 	out.Changes = slices.DeleteFunc(out.Changes, func(c rulediff.Change) bool { return !own[c.Rule] })
-	out.Warnings = slices.DeleteFunc(out.Warnings, func(w rules.Warning) bool { return !own[w.Rule] })
-	for i := range out.Warnings {
-		out.Warnings[i].Line = 0
-	}
 	return out, nil
 }
 
@@ -252,8 +247,8 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 		if len(list) != 1 {
 			return access.BadRequest("give one rule, not %d", len(list))
 		}
-		if !d.who.Owns(&list[0]) {
-			return access.ErrForbidden
+		if beyond := d.who.Beyond(&list[0]); len(beyond) > 0 {
+			return &access.FieldsError{Why: access.ErrForbidden, Faults: beyond}
 		}
 		if err := ruleedit.CheckFiles(ownRule, []byte(r.Rule), d.trust); err != nil {
 			return err
@@ -270,8 +265,12 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 		return err
 	}
 	for _, old := range set.Rules() {
-		if strings.EqualFold(old.Name, r.Name) && d.who.Owns(&old) {
+		switch {
+		case !strings.EqualFold(old.Name, r.Name):
+		case d.who.Owns(&old):
 			return nil
+		case d.who.Hears(&old):
+			return access.ErrForbidden // it is told of it
 		}
 	}
 	return access.ErrNotFound

@@ -64,6 +64,8 @@ type ApplyRequest struct {
 	IfRevision *int64 `json:"if_revision,omitempty"`
 	// only, when not nil, chooses the waiting mail that ApplyResult.Waiting counts.
 	only func(*queue.Record) bool
+	// warnings, when not nil, are those of ApplyResult.
+	warnings func(*rules.Set) []rules.Warning
 	// asKept applies what the files of lists held when the text was kept, and reads none anew.
 	asKept bool
 }
@@ -124,7 +126,12 @@ func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyRe
 	k := s.cfg.Rules
 	before, old, _ := k.Applied()
 	out := ApplyResult{Before: before.Number, Revision: before.Number, Rules: len(set.Rules()),
-		Changes: changes(old, set), Warnings: set.Warnings(time.Now(), s.own()...)}
+		Changes: changes(old, set)}
+	if r.warnings == nil {
+		out.Warnings = set.Warnings(time.Now(), s.own()...)
+	} else {
+		out.Warnings = r.warnings(set)
+	}
 	if err := r.wants(before); err != nil {
 		return ApplyResult{}, err
 	}

@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"strings"
+	"time"
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/live"
@@ -32,17 +35,24 @@ func (d *Desk) Tell(err error, known ...error) error {
 	return errHidden
 }
 
-// mine keeps the warnings that are about rules of the principal.
-func (d *Desk) mine(list []rules.Warning) (out []rules.Warning, err error) {
+// warnings are those about rules that the principal is told of, as if there were no others, with what it may do about
+// them.
+func (d *Desk) warnings(set *rules.Set) []rules.Warning {
 	if d.who.Scope.All {
-		return list, nil
+		return set.Warnings(time.Now(), d.s.own()...)
 	}
-	own, err := d.who.RuleNames()
+	return narrowed(set.Only(d.who.Hears).Warnings(time.Now(), d.ownSeen(d.s.cfg.Rules.Now())...))
+}
+
+// narrowed are warnings about rules as an account hears them that is limited to domains: without their lines, which are
+// of a file that is not shown, and with what such an account may do.
+func narrowed(list []rules.Warning) (out []rules.Warning) {
 	for _, w := range list {
-		if own[w.Rule] {
-			w.Line = 0 // of the file that is not shown
-			out = append(out, w)
+		if strings.HasPrefix(w.Rule, "[[") {
+			continue // it is about a list
 		}
+		w.Line, w.Hint = 0, cmp.Or(w.Narrow, w.Hint)
+		out = append(out, w)
 	}
-	return out, err
+	return out
 }

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"postern/internal/operator/access"
@@ -40,6 +42,10 @@ func TestExceptions(t *testing.T) {
 		if _, err := put("*", "", body); code(err) != http.StatusBadRequest {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+	_, err := put("*", "", exceptionBody{[]string{"dane"}, "", "soon"})
+	if p, ok := errors.AsType[*Problem](err); !ok || len(p.Errors) != 2 || p.Errors[0].Location != "body.expires" || p.Errors[1].Location != "body.reason" || strings.Contains(p.Text, " = ") {
+		t.Errorf("what is wrong with two fields: %+v", err)
 	}
 	reason.Ignore = []string{"dane", "sts"}
 	if out, err := put(`"2"`, "", reason); err != nil || out.Revision != 3 {

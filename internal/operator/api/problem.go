@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,10 +37,14 @@ type Problem struct {
 // Error returns the text without hint and list.
 func (p *Problem) Error() string { return p.Text }
 
-// join says in the text what Errors say.
+// join says in the text what Errors say, where it does not.
 func (p *Problem) join() {
-	for i, e := range p.Errors {
-		p.Text += [...]string{": ", "; "}[min(i, 1)] + e.Error()
+	between := ": "
+	for _, e := range p.Errors {
+		if !strings.Contains(p.Text, e.Message) {
+			p.Text += between + e.Error()
+			between = "; "
+		}
 	}
 }
 
@@ -83,6 +88,12 @@ func problemOf(err error) *Problem {
 			"correct the file and apply it again", broken.Problems
 		return p
 	}
+	if wrong, ok := errors.AsType[*access.FieldsError](err); ok {
+		p.Text, p.Hint = wrong.Why.Error()+": "+wrong.Error(), wrong.Faults[0].Hint
+		for _, f := range wrong.Faults {
+			p.Errors = append(p.Errors, &huma.ErrorDetail{Message: f.What, Location: "body." + f.Field})
+		}
+	}
 	is := func(these ...error) bool {
 		for _, one := range these {
 			if errors.Is(err, one) {
@@ -97,7 +108,8 @@ func problemOf(err error) *Problem {
 	case is(access.ErrNotFound, accounts.ErrNotFound):
 		p.Code = http.StatusNotFound
 	case is(access.ErrForbidden, accounts.ErrForbidden):
-		p.Code, p.Hint = http.StatusForbidden, "the token's scopes and its account's role and domains say what it may"
+		p.Code, p.Hint = http.StatusForbidden, cmp.Or(p.Hint,
+			"the token's scopes and its account's role and domains say what it may")
 	case is(access.ErrStale, accounts.ErrStale):
 		p.Code, p.Text, p.Hint = http.StatusForbidden, "this needs somebody who proves who he is",
 			"do it in the console, or at the gateway with `postern`"

@@ -217,3 +217,24 @@ func TestEventsCountNothingOfOthers(t *testing.T) {
 	}
 	t.Error("the stream ended")
 }
+
+// A rule that a limited account may not write is refused with the field that says so.
+func TestARuleBeyondAScopeIsRefusedAtItsField(t *testing.T) {
+	_, client, _ := tenant(t, access.Administrator)
+	for body, want := range map[string][]string{
+		`{"name":"x","action":"force-tls"}`:                                             {"body.match.sender", "within apple.test only"},
+		`{"name":"x","action":"force-tls","match":{"sender":["*.apple.test"]}}`:         {"body.match.sender", "*.apple.test is not"},
+		`{"name":"x","action":"force-tls","match":{"sender":["apple.test","<>"]}}`:      {"body.match.sender", "everybody's bounces"},
+		`{"name":"x","action":"force-tls","match":{"sender":["re:.|@apple.test"]}}`:     {"body.match.sender", "may cover anybody"},
+		`{"name":"x","action":"bcc","domain":["apple.test"],"bcc":{"to":["a@b.test"]}}`: {"body.domain", "by its header too"},
+	} {
+		for _, path := range []string{"/rules?dry_run=true", "/rules", "/previews"} {
+			got, _, text := askIf(t, client, "POST", path, body, "*")
+			for _, word := range append(want, `"hint"`) {
+				if !strings.Contains(text, word) || got != 403 {
+					t.Errorf("POST %s %s: %d %s, want 403 and %q", path, body, got, text, word)
+				}
+			}
+		}
+	}
+}

@@ -34,8 +34,8 @@ func (d PastDesk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, 
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range list {
-			mine[r.Name] = true
+		for i := range list {
+			mine[list[i].Name] = d.who.Owns(&list[i])
 		}
 	}
 	most := q.Limit

@@ -77,6 +77,8 @@ type Deed struct {
 type Form struct {
 	list   []*Field // in the order of the rules file
 	Fields map[string]*Field
+	// before is the rule that is changed, nil for a new one: what nobody touched stays to the letter.
+	before *rule.Rule
 	// Other are problems that belong to no field.
 	Other []Field
 }
@@ -106,13 +108,15 @@ func New() Form {
 
 // Of is the pane of a rule that is there.
 func Of(r *rule.Rule) Form {
-	return with(func(k *rule.Key) string { return k.Field(r) })
+	f := with(func(k *rule.Key) string { return k.Field(r) })
+	f.before = r
+	return f
 }
 
-// From reads what a browser sent.
-func From(v url.Values) Form {
-	return with(func(k *rule.Key) string {
-		value := strings.TrimSpace(strings.ReplaceAll(v.Get(k.Name), "\r\n", "\n"))
+// From reads what a browser sent. before is the rule that is there, nil for a new one.
+func From(v url.Values, before *rule.Rule) Form {
+	f := with(func(k *rule.Key) string {
+		value := strings.ReplaceAll(v.Get(k.Name), "\r\n", "\n")
 		switch {
 		case k.Ticked != "" && value != "":
 			return k.Ticked
@@ -121,6 +125,8 @@ func From(v url.Values) Form {
 		}
 		return value
 	})
+	f.before = before
+	return f
 }
 
 // Fill puts values of an address into the fields of a new rule. Nothing comes of it before somebody saves.
@@ -258,7 +264,7 @@ func (f *Form) Text() (string, []string) {
 		if !one.Of(rule.Action(action)) {
 			continue // what was filled in for another action stays in the page
 		}
-		if value := one.FromField(one.Value); value != "" {
+		if value := one.FromField(one.Value, f.before); value != "" {
 			settings = append(settings, rule.Setting{Key: one.Name, Value: value})
 		}
 	}
@@ -293,7 +299,7 @@ func (f *Form) Blame(problems []rules.Problem, keyOf []string) {
 		case p.Line >= len(keyOf), key != "" && one == nil:
 			f.Other = append(f.Other, Field{Problem: p.What, Hint: p.Hint})
 		case key == "":
-			f.lacked(p.What).blame(p.What, "")
+			f.lacks(p)
 		case key == "scope" && f.misfit():
 			one.blame(f.misfitWords())
 		case f.astray(one):
@@ -364,32 +370,18 @@ func (f Form) Known() (out []string) {
 	return out
 }
 
-// blame adds what is wrong with a field.
-func (f *Field) blame(what, hint string) {
-	if f.Problem != "" {
-		f.Problem += "; " + f.inWords(what)
+// Accuse puts a problem to the field of a key, in its own words.
+func (f *Form) Accuse(key, what, hint string) {
+	if one := f.Fields[key]; one != nil {
+		one.Problem, one.Hint = what, hint
 		return
 	}
-	f.Problem, f.Hint = f.inWords(what), f.inWords(hint)
+	f.Other = append(f.Other, Field{Problem: what, Hint: hint})
 }
 
-// lacked is the field that a rule lacks, the name where no other is meant.
-func (f *Form) lacked(what string) *Field {
-	for _, one := range f.list {
-		if one.Required() && strings.HasSuffix(what, " no "+one.Short()) {
-			return one
-		}
+// Advise says what to do about a field that is wrong; "" says nothing else than the parser.
+func (f *Form) Advise(key, hint string) {
+	if one := f.Fields[key]; one.Problem != "" && hint != "" {
+		one.Hint = hint
 	}
-	return f.Fields["name"]
-}
-
-// inWords says by the field's label what the parser says by the key and the quotes of the rules file.
-func (f *Field) inWords(text string) string {
-	words := strings.Split(strings.TrimSuffix(text, ", without quotes"), " ")
-	for i, w := range words {
-		if bare := strings.TrimRight(w, ":,;"); bare == f.Short() {
-			words[i] = "\"" + f.Label + "\"" + w[len(bare):]
-		}
-	}
-	return strings.Join(words, " ")
 }

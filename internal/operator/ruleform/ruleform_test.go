@@ -96,7 +96,7 @@ func TestWhatDoesNotFitTheScopeIsRefusedAtItsField(t *testing.T) {
 		{map[string]string{"action": "hold", "scope": "inbound"}, "scope", "“Hold” does not work on “inbound: mail coming in from others”",
 			"choose “outbound: mail going out”, or as action “Require TLS”"},
 		{map[string]string{"action": "require-tls", "scope": "outbound"}, "scope", "“Require TLS” does not work on “outbound: mail going out”", "“Force TLS”, “Reject”, “Hold”"},
-		{map[string]string{"action": "require-tls", "scope": "inbound", "match.subject": "*x*"}, "match.subject", `"Subject" cannot be a condition of a rule about incoming mail`,
+		{map[string]string{"action": "require-tls", "scope": "inbound", "match.subject": "*x*"}, "match.subject", `“Subject” cannot be a condition of a rule about incoming mail`,
 			"empty it, or choose “outbound: mail going out”"},
 		{map[string]string{"action": "require-tls", "scope": "inbound", "unless.size_over": "1MB"}, "unless.size_over", "cannot be a condition", "empty it"},
 		{map[string]string{"action": "require-tls", "scope": "disabled", "match.subject": "*x*"}, "match.subject", "cannot be a condition", "empty it"},

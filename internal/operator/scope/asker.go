@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
-	"postern/internal/policy/rule"
 	"postern/internal/queue"
 	"postern/internal/smtp"
 )
@@ -91,54 +89,8 @@ func (a *Asker) Sees(r *queue.Record) bool {
 	return a.Scope.All || a.Scope.Covers(r.Recipient.Address.Domain) || a.Scope.Covers(r.Message.Envelope.From.Domain)
 }
 
-// Owns reports whether a rule is about nothing but the scope: every sender it names is a plain address or domain in it.
-func (a *Asker) Owns(r *rule.Rule) bool {
-	if a.Scope.All {
-		return true
-	}
-	outside := func(pattern string) bool {
-		if at := strings.LastIndexByte(pattern, '@'); at >= 0 {
-			pattern = pattern[at+1:]
-		}
-		name, err := mail.ParseDomain(pattern)
-		return err != nil || strings.ContainsAny(pattern, "*?:") || !a.Scope.Covers(name)
-	}
-	return len(r.Match.Sender) > 0 && !slices.ContainsFunc(r.Match.Sender, outside)
-}
-
 // CoversName reports whether the scope covers a domain by its name.
 func (a *Asker) CoversName(name string) bool {
 	domain, err := mail.ParseDomain(name)
 	return err == nil && a.Scope.Covers(domain)
-}
-
-// RuleList lists the rules of the scope that are in force, in the order of the file.
-func (a *Asker) RuleList(context.Context) ([]rule.Rule, error) {
-	if err := a.Need(access.ReadRules); err != nil {
-		return nil, err
-	}
-	return a.rules()
-}
-
-// RuleNames are the names of the rules that the principal sees.
-func (a *Asker) RuleNames() (map[string]bool, error) {
-	names := map[string]bool{}
-	list, err := a.rules()
-	for i := range list {
-		names[list[i].Name] = true
-	}
-	return names, err
-}
-
-func (a *Asker) rules() (out []rule.Rule, err error) {
-	set, _, err := a.cfg.Rules.Current()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range set.Rules() {
-		if a.Owns(&r) {
-			out = append(out, r)
-		}
-	}
-	return out, nil
 }

@@ -9,7 +9,9 @@
 //   - deliveries whose sender or recipient is in the scope (Sees), as Told shows them: who handed mail of others in is
 //     left out, what rules demanded of mail that others sent too, what happened between us and our own servers of other
 //     domains, what a server said in a try that was made for the site as a whole, and who else asked for something;
-//   - rules of which every sender is in the scope (Owns), their warnings and their sums;
+//   - rules of which every sender is in the scope (Owns), their warnings and their sums; it may write these alone;
+//   - rules about the mail of domains that are all in the scope (Hears), and their warnings: not their sums, nor may it
+//     write them, for mail is a domain's by its header too, whoever sends it;
 //   - servers that deliveries it sees, as they are told, were tried at, without what adds up the mail of all;
 //   - checks of the domains of the scope, of domains its mail goes to, and of such servers;
 //   - sums of the domains of the scope, and entries of the audit trail that the principal made;

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/check"
+	"postern/internal/operator/access"
 	"postern/internal/operator/servers"
 	"postern/internal/policy/rule"
 )
@@ -15,6 +16,7 @@ import (
 type checkView struct {
 	Target, Rule string
 	Rules        []rule.Rule // that can be asked for
+	CanRule      bool        // the principal may write one
 	Problem      string
 	Steps        []check.Progress
 	Report       *check.Report
@@ -22,7 +24,8 @@ type checkView struct {
 }
 
 func (c *Console) checkForm(r *request) (v checkView, err error) {
-	v = checkView{Target: strings.TrimSpace(r.FormValue("target")), Rule: r.FormValue("rule")}
+	v = checkView{Target: strings.TrimSpace(r.FormValue("target")), Rule: r.FormValue("rule"),
+		CanRule: r.who.May(access.WriteRules)}
 	v.Rules, err = r.desk.RuleList(r.ctx())
 	return v, err
 }

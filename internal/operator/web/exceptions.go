@@ -1,11 +1,8 @@
 package web
 
 import (
-	"errors"
-	"net/http"
 	"slices"
 
-	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/policy"
 )
@@ -13,12 +10,21 @@ import (
 // exceptionsView are the exceptions of the rules in force, and one that is being written.
 type exceptionsView struct {
 	admin.ExceptionsView
-	Done    string
-	Edit    admin.ExceptionEdit
-	Has     bool // the domain of Edit has one in force
-	Problem string
-	Result  *admin.ApplyResult
+	Done   string
+	Edit   admin.ExceptionEdit
+	Has    bool // the domain of Edit has one in force
+	Wrong  wrongs
+	Result *admin.ApplyResult
 }
+
+// exceptionLabels are what the form calls its fields.
+func exceptionLabels() map[string]string {
+	return map[string]string{"domain": "Domain of the recipients", "expires": "Last day, UTC",
+		"ignore": "Sets aside what the domain publishes by", "reason": "Why"}
+}
+
+// Label is what the form calls a field.
+func (*exceptionsView) Label(field string) string { return exceptionLabels()[field] }
 
 // STS and DANE report whether the exception that is being written sets that aside.
 func (v *exceptionsView) STS() bool { return slices.Contains(v.Edit.Ignore, policy.PublishedSTS) }
@@ -58,11 +64,11 @@ func (c *Console) saveException(r *request) error {
 	v.Has = slices.ContainsFunc(view.Exceptions, func(e admin.ExceptionView) bool { return e.Domain == v.Edit.Domain })
 	out, err := r.desk.EditException(r.ctx(), v.Edit)
 	switch {
-	case errors.Is(err, access.ErrBadRequest):
-		v.Problem = err.Error()
-		c.render(r.w, &r.who, http.StatusUnprocessableEntity, "exceptions", "Exceptions", &v)
-		return nil
 	case err != nil:
+		code, why, err := c.unsaved(r, err, &v.Revision, exceptionLabels())
+		if v.Wrong = why; err == nil {
+			c.render(r.w, &r.who, code, "exceptions", "Exceptions", &v)
+		}
 		return err
 	case v.Edit.DryRun:
 		v.Result = &out

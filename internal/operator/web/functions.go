@@ -22,6 +22,7 @@ func (c *Console) functions() template.FuncMap {
 		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} },
 		"demand":     trace.Demanded, "wait": wait, "age": age, "count": count, "hopState": hopState,
 		"previewWord": previewWord, "conditionWord": ruleform.ConditionWord, "previewState": previewState,
+		"words": ruleform.Words, "whyWords": ruleform.WhyWords,
 		"tlsVersion": tls.VersionName,
 	}
 }

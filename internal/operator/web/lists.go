@@ -1,11 +1,8 @@
 package web
 
 import (
-	"errors"
-	"net/http"
 	"strings"
 
-	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 )
 
@@ -28,7 +25,7 @@ type listView struct {
 	List     admin.ListView
 	Revision int64
 	Text     string
-	Problem  string
+	Wrong    wrongs
 	Result   *admin.ApplyResult
 }
 
@@ -61,11 +58,11 @@ func (c *Console) saveList(r *request) error {
 	out, err := r.desk.ReplaceList(r.ctx(), admin.ListEdit{Name: l.Name, Text: text, IfRevision: &revision, DryRun: dry,
 		LetWaitingGo: r.PostFormValue("let_waiting_go") != ""})
 	switch {
-	case errors.Is(err, access.ErrBadRequest):
-		v.Problem = err.Error()
-		c.render(r.w, &r.who, http.StatusUnprocessableEntity, "list", "List "+l.Name, v)
-		return nil
 	case err != nil:
+		code, why, err := c.unsaved(r, err, &v.Revision, map[string]string{"text": "All values, one a line"})
+		if v.Wrong = why; err == nil {
+			c.render(r.w, &r.who, code, "list", "List "+l.Name, v)
+		}
 		return err
 	case dry:
 		v.Result = &out

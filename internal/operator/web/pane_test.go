@@ -7,8 +7,10 @@ import (
 
 	"golang.org/x/net/html"
 
+	"postern/internal/operator/access"
 	"postern/internal/operator/ruleform"
 	"postern/internal/policy/rule"
+	"postern/internal/policy/rules"
 )
 
 // TestThePaneStandsInItsOrder: the pane has the areas and the words of the product's description, the box in the
@@ -137,5 +139,34 @@ func TestWhatIsWrongStandsAtItsField(t *testing.T) {
 		if i := slices.Index(fields, "description"); key != "description" && (i < 0 || fields[i+1] != "kept all the same") {
 			t.Errorf("%s = %q: what was filled in came back as %q", key, wrong, fields)
 		}
+	}
+}
+
+// TestSavingWhatNobodyTouchedChangesNothing: opened and saved, a rule is what it was, blanks at the ends included.
+func TestSavingWhatNobodyTouchedChangesNothing(t *testing.T) {
+	b := newConsole(t)
+	b.setUp()
+	const text = "[[rule]]\nname = \"blanks\"\ndescription = \"  two before \"\naction = \"force-tls\"\n[rule.match]\nsender = [\"re:^a \", \"b.test\"]\n" +
+		"header = [{ name = \"X-A\", value = \"re:a  b \" }, { name = \"X-B\", value = \" c\" }]\nsubject = [\"  \", \"re:x \", \" re:y\"]\nsize_over = \"10MB\"\n"
+	b.saveFile(text)
+	fields := formFields(b.get("/rules/edit?name=blanks").tree)
+	for _, do := range []string{"look", "save"} {
+		p := b.post("/rules/edit", append([]string{"do", do}, fields...)...)
+		if p.has(b, 200); do == "look" {
+			p.has(b, 200, "Nothing would be protected otherwise than now.")
+			fields = formFields(p.tree)
+		}
+	}
+	before, err := rules.Parse("before", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	view, err := b.s.For(access.Root("root")).Rules(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := rules.Parse("after", []byte(view.Text))
+	if err != nil || string(after.TOML()) != string(before.TOML()) {
+		t.Errorf("%v, came back as\n%s", err, view.Text)
 	}
 }

@@ -34,6 +34,8 @@ type rulesView struct {
 	View     admin.RulesView
 	Whole    bool // the principal sees all of them
 	Figures  map[string]figures.Rule
+	Write    bool // the principal may write rules
+	desk     *admin.Desk
 	// Of is whose mail the page is about, nil where it is about everybody's; Problem what is wrong with that question,
 	// and Asked what was typed.
 	Of             *admin.DomainRules
@@ -45,8 +47,15 @@ type rulesView struct {
 // Ended reports whether a rule has expired.
 func (v rulesView) Ended(r rule.Rule) bool { return r.Expires.Over(v.Now) }
 
+// Open reports whether the principal may change a rule; nobody else is led to its pane.
+func (v rulesView) Open(r rule.Rule) bool { return v.desk.MayChange(&r) }
+
+// Sums reports whether what became of the mail of a rule may be told: not where others send some of it.
+func (v rulesView) Sums(r rule.Rule) bool { return v.desk.Owns(&r) }
+
 func (c *Console) rules(r *request) error {
-	v := rulesView{Whole: r.who.Scope.All, Done: c.done(r), Now: time.Now(),
+	v := rulesView{Whole: r.who.Scope.All, desk: r.desk, Write: r.who.May(access.WriteRules), Done: c.done(r),
+		Now:      time.Now(),
 		Warnings: map[string][]policyrules.Warning{}}
 	var err error
 	if v.View, err = r.desk.RulesText(r.ctx()); err != nil {
@@ -111,6 +120,7 @@ func (c *Console) editRule(r *request) error {
 		return access.ErrForbidden
 	}
 	v := ruleView{Name: r.FormValue("name"), Revision: view.Revision, Form: ruleform.New()}
+	v.Form.Fields["match.sender"].Value = strings.Join(r.desk.SendersWithin(), "\n")
 	if domain := r.FormValue("recipient"); v.Name == "" && domain != "" {
 		v.Form.Fields["match.recipient"].Value = domain
 		v.Form.Fields["name"].Value = domain
@@ -124,8 +134,11 @@ func (c *Console) editRule(r *request) error {
 			return err
 		}
 		one := find(list, v.Name)
-		if one == nil {
+		switch {
+		case one == nil:
 			return access.ErrNotFound
+		case !r.desk.MayChange(one):
+			return access.ErrForbidden
 		}
 		v.Form = ruleform.Of(one)
 		if v.OnTrial = one.Mode == rule.Test && one.Scope != rule.Disabled; v.OnTrial {
@@ -160,7 +173,12 @@ func (c *Console) saveRule(r *request) error {
 	if err != nil {
 		return err
 	}
-	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: ruleform.From(r.PostForm)}
+	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision}
+	list, err := r.desk.RuleList(r.ctx())
+	if err != nil {
+		return err
+	}
+	v.Form = ruleform.From(r.PostForm, find(list, v.Name))
 	var message []byte
 	if v.Try, message, err = tryFrom(r); err != nil {
 		return err
@@ -186,13 +204,17 @@ func (c *Console) saveRule(r *request) error {
 	switch {
 	case errors.As(err, &broken):
 		v.Form.Blame(broken.Problems, keyOf)
+		v.Form.Advise("match.sender", r.desk.SenderAdvice())
 		return c.keep(r, http.StatusUnprocessableEntity, v)
-	case errors.Is(err, admin.ErrRevision):
-		return c.overtaken(r, v)
-	case errors.Is(err, access.ErrStale), errors.Is(err, access.ErrForbidden), errors.Is(err, access.ErrNotFound):
-		return err
 	case err != nil:
-		return c.failed(r, v, err)
+		code, why, err := c.unsaved(r, err, &v.Revision, nil)
+		if err != nil {
+			return err
+		}
+		for _, w := range why {
+			v.Form.Accuse(w.Field, w.What, w.Hint)
+		}
+		return c.keep(r, code, v)
 	case out.Revision == 0:
 		return c.page(r, "rule", ruleTitle(v.Name), v)
 	}
@@ -257,30 +279,6 @@ func (c *Console) keep(r *request, code int, v ruleView) error {
 	return nil
 }
 
-// overtaken shows the pane again where somebody changed the rules in the meantime: what was filled in is looked at anew
-// beside the rules that are in force now.
-func (c *Console) overtaken(r *request, v ruleView) error {
-	view, err := r.desk.RulesText(r.ctx())
-	if err != nil {
-		return c.failed(r, v, err)
-	}
-	v.Form.Other = append(v.Form.Other, ruleform.Field{
-		Problem: fmt.Sprintf("somebody changed the rules in the meantime: revision %d is in force", view.Revision),
-		Hint:    "what you filled in is still here; look at what it changes now, then save"})
-	v.Revision = view.Revision
-	return c.keep(r, http.StatusConflict, v)
-}
-
-// failed shows the pane again where it could not be looked at or saved.
-func (c *Console) failed(r *request, v ruleView, err error) error {
-	f := faultOf(told(r, err))
-	if f.Code == http.StatusInternalServerError {
-		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)
-	}
-	v.Form.Other = append(v.Form.Other, ruleform.Field{Problem: f.Text, Hint: "what you filled in is still here"})
-	return c.keep(r, f.Code, v)
-}
-
 // applied says what came of a change of rules.
 func applied(out *admin.ApplyResult) string {
 	text := fmt.Sprintf("revision %d is in force", out.Revision)
@@ -321,6 +319,7 @@ type fileView struct {
 	Text     string
 	Revision int64
 	Problems []policyrules.Problem
+	Wrong    wrongs
 	Result   *admin.ApplyResult
 }
 
@@ -355,6 +354,10 @@ func (c *Console) saveFile(r *request) error {
 		c.render(r.w, &r.who, http.StatusUnprocessableEntity, "rulesfile", "Rules file", v)
 		return nil
 	case err != nil:
+		code, why, err := c.unsaved(r, err, &v.Revision, nil)
+		if v.Wrong = why; err == nil {
+			c.render(r.w, &r.who, code, "rulesfile", "Rules file", v)
+		}
 		return err
 	case dry:
 		v.Result = &out

@@ -22,8 +22,8 @@ func TestEveryKeyIsWhole(t *testing.T) {
 		if k.Doc == "" || k.Label == "" || inNone {
 			t.Errorf("%s is not whole", k.Name)
 		}
-		if k.FromField("") != "" {
-			t.Errorf("%s: an empty field is %s", k.Name, k.FromField(""))
+		if k.FromField("", nil) != "" {
+			t.Errorf("%s: an empty field is %s", k.Name, k.FromField("", nil))
 		}
 	}
 	slices.Sort(placed)
@@ -71,10 +71,10 @@ func comesBack(t *testing.T, action rule.Action) {
 		t.Fatal(err)
 	}
 	for i, k := range own {
-		byField = append(byField, rule.Setting{k.Name, k.FromField(k.Field(&r))})
+		byField = append(byField, rule.Setting{k.Name, k.FromField(k.Field(&r), nil)})
 		for _, c := range append(k.Choices, rule.Choice{Value: k.Ticked}) {
 			set := slices.Clone(examples)
-			if set[i].Value = k.FromField(c.Value); c.Value == "" {
+			if set[i].Value = k.FromField(c.Value, nil); c.Value == "" {
 				set = slices.Delete(set, i, i+1)
 			}
 			if k.Required() && c.Value == "" || k.Name == "action" || k.Name == "scope" && c.Value != string(action.Scope()) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy/pattern"
@@ -115,58 +116,6 @@ func (k *Key) write(v any) string {
 	return ""
 }
 
-// Field is the value as a field of a form has it, "" when it is unset.
-func (k *Key) Field(r *Rule) string {
-	switch v := k.get(r).(type) {
-	case string:
-		return v
-	case []string:
-		return strings.Join(v, "\n")
-	case []rulevalue.HeaderMatch:
-		lines := make([]string, len(v))
-		for i, h := range v {
-			if lines[i] = h.Name; h.Value != "" {
-				lines[i] += ": " + h.Value
-			}
-		}
-		return strings.Join(lines, "\n")
-	case bool, int64:
-		return k.write(v)
-	}
-	return ""
-}
-
-// FromField writes what somebody put into a field as TOML, "" for nothing. It is quoted as it came: Parse judges it.
-func (k *Key) FromField(text string) string {
-	switch k.shape {
-	case Bare, Number, Flag:
-		if text == "false" {
-			return ""
-		}
-		return bare(text)
-	case List, WordOrList:
-		return k.write(lines(text))
-	case Fields:
-		var fields []rulevalue.HeaderMatch
-		for _, line := range lines(text) {
-			name, value, _ := strings.Cut(line, ":")
-			f := rulevalue.HeaderMatch{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)}
-			fields = append(fields, f)
-		}
-		return k.write(fields)
-	}
-	return k.write(text)
-}
-
-func lines(text string) (out []string) {
-	for line := range strings.SplitSeq(text, "\n") {
-		if line = strings.TrimSpace(line); line != "" {
-			out = append(out, line)
-		}
-	}
-	return out
-}
-
 // fromJSON writes a value of JSON as TOML, "" for one that says nothing.
 func (k *Key) fromJSON(text []byte) (string, error) {
 	switch k.shape {
@@ -194,15 +143,18 @@ func as[T any](k *Key, text []byte) (string, error) {
 	return k.write(v), nil
 }
 
-// bare writes a number, a date or a truth; what can be none of them becomes a string, so that the parser says what is
-// wrong with it instead of reading something else.
+// bare writes a number, a date or a truth; what is none of them becomes a string, so that the parser says what is wrong
+// with it instead of reading something else, or nothing.
 func bare(v string) string {
-	for _, r := range v {
-		if !strings.ContainsRune("0123456789-:.TZtruefals+", r) {
-			return tomlfile.Quote(v)
+	if n, err := strconv.ParseInt(v, 10, 64); err == nil && strconv.FormatInt(n, 10) == v || v == "true" || v == "" {
+		return v
+	}
+	for _, form := range []string{time.DateOnly, time.RFC3339Nano, "2006-01-02T15:04:05"} {
+		if _, err := time.Parse(form, v); err == nil {
+			return v
 		}
 	}
-	return v
+	return tomlfile.Quote(v)
 }
 
 // line is a text that a check accepts.
@@ -272,9 +224,13 @@ func addresses(at func(*Rule) *[]string, nullAllowed bool) kind {
 					return
 				}
 				if err := pattern.CheckAddress(value, nullAllowed); err != nil {
+					lists := "list: and the name of a list, "
+					if p.NoLists {
+						lists = ""
+					}
 					p.Add(at, fmt.Sprintf("%s in %s: %v", tomlfile.Quote(tomlfile.Clip(value)), e.Key, err),
-						"write an address, a domain, *.domain, list: and the name of a list, a pattern with * and ?, "+
-							"or re: and an RE2 expression")
+						"write an address, a domain, *.domain, "+lists+"a pattern with * and ?, or re: and an RE2 "+
+							"expression")
 				}
 			})
 		}}

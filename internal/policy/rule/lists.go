@@ -9,6 +9,9 @@ import (
 // ListWord is what a value of a rule begins with that names a list.
 const ListWord = "list:"
 
+// ExpressionWord is what a value begins with that is an expression.
+const ExpressionWord = "re:"
+
 // Lists are the lists that a condition names, in lower case.
 func (m *Match) Lists() (out []string) {
 	for _, values := range [][]string{m.Sender, m.Recipient} {

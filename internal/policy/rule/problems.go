@@ -9,7 +9,9 @@ import (
 type Problems struct {
 	tomlfile.Problems
 	// Lists are the places where rules name a list.
-	Lists    []ListUse
+	Lists []ListUse
+	// NoLists says that there are none that a rule could name.
+	NoLists  bool
 	programs rulevalue.Programs
 	rule     int // the number of the rule that is being read
 }

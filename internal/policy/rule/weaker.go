@@ -53,7 +53,7 @@ func moreNames(b, a policy.Names) bool {
 // hasExpression reports whether a condition is an "re:" expression: a negated class of letters can match less when case
 // no longer matters.
 func hasExpression(r *Rule) bool {
-	isExpression := func(value string) bool { return strings.HasPrefix(value, "re:") }
+	isExpression := func(value string) bool { return strings.HasPrefix(value, ExpressionWord) }
 	return slices.ContainsFunc(r.Match.Sender, isExpression) || slices.ContainsFunc(r.Match.Recipient, isExpression) ||
 		slices.ContainsFunc(r.Match.Subject, isExpression) || slices.ContainsFunc(r.Match.Attachment, isExpression) ||
 		slices.ContainsFunc(r.Match.Body, isExpression) ||

@@ -59,7 +59,9 @@ func checkLists(p *rule.Problems, rules []rule.Rule, lists []rulelist.List) {
 			who = "rule " + tomlfile.Quote(rules[u.Rule].Name)
 		}
 		hint := "write [[list]] with this name, or take it out of the rule"
-		if near := tomlfile.Slip(u.List, names); near != "" {
+		if p.NoLists {
+			hint = "take it out of the rule: there are no lists that it may name"
+		} else if near := tomlfile.Slip(u.List, names); near != "" {
 			hint = "did you mean " + tomlfile.Quote(rule.ListWord+near) + "?"
 		}
 		p.Add(u.At, fmt.Sprintf("%s uses the list %s, and there is none of that name", who,

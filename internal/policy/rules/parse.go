@@ -40,6 +40,7 @@ func ParseWithin(within *Set, name string, text []byte) (*Set, error) {
 	if within != nil {
 		checkAlone(p, root)
 		lists = within.lists
+		p.NoLists = len(lists) == 0
 	}
 	rules, exceptions := readFile(p, root)
 	checkLists(p, rules, lists)

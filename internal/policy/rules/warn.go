@@ -23,6 +23,19 @@ type Warning struct {
 	Line int    `json:"line"`
 	Text string `json:"text"`
 	Hint string `json:"hint,omitempty"`
+	// Narrow is Hint for an account that is limited to domains, "" where it may do what Hint says.
+	Narrow string `json:"-"`
+}
+
+// Only is the set as if it had no other rules than these; lists and exceptions stay out.
+func (s *Set) Only(these func(r *rule.Rule) bool) *Set {
+	var own []rule.Rule
+	for i := range s.rules {
+		if these(&s.rules[i]) {
+			own = append(own, s.rules[i])
+		}
+	}
+	return compile(own, s.lists...)
 }
 
 // warnBefore is how long before a rule expires its warning begins.
@@ -77,15 +90,15 @@ func warnings(r *rule.Rule) []Warning {
 	}
 	if f.Unspecified == rule.UnspecifiedOpportunistic && len(m.Recipient) == 0 {
 		add("unspecified_recipients has no effect: without recipient the rule names every recipient",
-			"add recipient, or leave the key out")
+			"add recipient, or leave it out")
 	}
 	if r.Below && len(r.Domain) == 0 {
 		add("below has no effect: without domain the rule is about everybody's mail",
-			"add domain, or leave the key out")
+			"add domain, or leave it out")
 	}
 	if m.Literals && len(m.Recipient) == 0 {
 		add("literals has no effect: without recipient the rule names every recipient",
-			"add recipient, or leave the key out")
+			"add recipient, or leave it out")
 	}
 	if len(r.Ways()) > 0 && (f.Names.Domain || f.Proof == policy.ByTLSA) {
 		add("otherwise sends mail to a route under the same demands, and few servers but the recipient's own can meet "+

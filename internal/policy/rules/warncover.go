@@ -45,6 +45,7 @@ func (s *Set) senderWarnings(c *compiled) []Warning {
 			mail.AtMost(all, 3, ", "), strings.Join(misses, ", ")),
 		Hint: fmt.Sprintf(`write %s too; or domain = [%s] directly below [[rule]] instead of sender, for all mail of the domain`,
 			mail.AtMost(write, 3, ", "), all[0]),
+		Narrow: "ask an administrator of the whole gateway for a rule about all mail of the domain",
 	}}
 }
 
@@ -86,6 +87,7 @@ func (c *compiled) ownWarnings(o *pattern.OwnDomains) []Warning {
 			mail.AtMost(found, 3, ", ")),
 		Hint: "to demand TLS on the way to your own servers, set require in [[domain]]; else take the domain out " +
 			"of recipient",
+		Narrow: "take the domain out of recipient, or ask an administrator of the whole gateway to demand TLS there",
 	}}
 }
 

@@ -29,8 +29,9 @@ func (c *compiled) inboundWarnings() (out []Warning) {
 			`write min_bits = 128, or key_exchange = "hybrid" where quantum computers are meant`)
 	}
 	if c.when.Sender != nil && len(c.when.Sender.Domains) > 0 && !c.when.Sender.Null {
-		add("sender leaves out the null sender of bounces, which anybody may use",
-			"match the partner's clients by sender_ip, with sender = [\"<>\"], in another rule")
+		out = append(out, Warning{Text: "sender leaves out the null sender of bounces, which anybody may use",
+			Hint:   "match the partner's clients by sender_ip, with sender = [\"<>\"], in another rule",
+			Narrow: "ask an administrator of the whole gateway for another rule about them"})
 	}
 	return out
 }
