@@ -6,15 +6,16 @@ package smtpclient
 //
 //	before MAIL        a 421 or a close while idle; RSET unanswered or refused
 //	instead of a reply to MAIL or to a RCPT: a close, a reset, silence, a reply that is none
-//	as a reply         421 to MAIL or RCPT; 4xx or 503 to MAIL; 503 to RCPT
+//	as a reply         421 to MAIL, RCPT or DATA; 4xx or 503 to MAIL; 503 to RCPT
+//	instead of 354     a close or a reset
 //
-// It holds only while nothing was judged: no recipient was accepted, or refused for himself. And it holds only where
-// the peer cannot have the message: where its end went out together with the envelope, a close before any reply still
-// counts, for the peer then had stopped reading, while silence does not.
+// It holds only while nothing was judged: no recipient was refused for himself, and none accepted but by a peer that
+// then takes no content. And it holds only where the peer cannot have the message: where its end went out together with
+// the envelope, a close before any reply still counts, for the peer then had stopped reading, while silence does not.
 
 // worn reports whether s fell to the connection and not to the message. err is what Send returns.
 func (s *sending) worn(err error) bool {
-	if !s.used || s.accepted > 0 {
+	if !s.used || s.accepted > 0 && !s.wantsNothing(err) {
 		return false
 	}
 	left := false
@@ -28,6 +29,15 @@ func (s *sending) worn(err error) bool {
 		}
 	}
 	return left && (err == nil || s.lost(err))
+}
+
+// wantsNothing reports whether the peer accepted recipients and then ended the session in answer to DATA.
+func (s *sending) wantsNothing(err error) bool {
+	if !s.begun || s.goAhead || s.sent {
+		return false
+	}
+	e, ok := err.(*Error)
+	return ok && e.Phase == PhaseData && e.Kind == Closed || err == nil && s.content.Code == 421
 }
 
 // lost reports whether err means that the connection broke and that the peer cannot have the message.
@@ -52,6 +62,8 @@ func ofConnection(command string, code int) bool {
 		return code/100 == 4 || code == 503
 	case "RCPT":
 		return code == 421 || code == 503
+	case "DATA":
+		return code == 421
 	}
 	return false
 }
