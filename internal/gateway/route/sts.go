@@ -50,7 +50,9 @@ func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Probl
 		p.found, p.note, p.err = t.cfg.Policies.Again(ctx, d)
 	}
 	now := time.Now()
-	plan.policies, plan.policy = t.cfg.Policies, p.found
+	if t.cfg.STS != "" {
+		plan.policies, plan.policy = t.cfg.Policies, p.found
+	}
 	plan.Waived = p.err != nil && t.cfg.STS == policy.Waived // there may be one
 	switch {
 	case p.err != nil && t.cfg.STS == policy.Enforced:

@@ -277,6 +277,14 @@ func TestAPlanHoldsAsLongAsWhatIsKnown(t *testing.T) {
 	}
 }
 
+// Where policies are not asked for, whatever is known of them changes nothing.
+func TestAPlanWithoutPoliciesHolds(t *testing.T) {
+	plan, problem := stsTable(t, oneHost, "", &told{found: asks(t, sts.Enforce, "mx.x.test")}).Plan(t.Context(), mail.MustDomain("x.test"))
+	if problem != nil || !plan.Holds(t.Context()) || plan.Renew(t.Context()) {
+		t.Errorf("%v, %+v", problem, plan)
+	}
+}
+
 // Before mail fails for what a policy demands, whoever published it is asked whether it still does.
 func TestAPlanIsRenewedWhereThePolicyIsAnother(t *testing.T) {
 	enforced := asks(t, sts.Enforce, "mx.x.test")
