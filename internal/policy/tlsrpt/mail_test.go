@@ -89,15 +89,15 @@ func TestTheMailIsThatOfRFC8460(t *testing.T) {
 
 func TestOurMailIsReadByUs(t *testing.T) {
 	m := message(t)
-	for _, organization := range []string{"Company-X", "Klinik Süd gGmbH", `a "b" \c`, "x\r\nBcc: y@z.test", "=?utf-8?q?=0d?=", strings.Repeat("ü", 900), ""} {
+	for _, organization := range []string{"Company-X", "Klinik Süd gGmbH", "Bücher GmbH, Wien (Praxis)", `Bücher "Wien" <x@y.test>`, `a "b" \c`, "x\r\nBcc: y@z.test", "=?utf-8?q?=0d?=", strings.Repeat("ü", 900), ""} {
 		m.Report.Organization = organization
 		text := m.Compose()
 		parsed, err := mail.ReadMessage(bytes.NewReader(text))
 		if err != nil || len(parsed.Header) != 11 {
 			t.Fatalf("%q: %v %v", organization, parsed.Header, err)
 		}
-		if _, err := parsed.Header.AddressList("From"); err != nil {
-			t.Errorf("%q: %v %q", organization, err, parsed.Header.Get("From"))
+		if from, err := parsed.Header.AddressList("From"); err != nil || len(from) != 1 || from[0].Address != "tls-reports@mail.sender.test" {
+			t.Errorf("%q: %v %v %q", organization, from, err, parsed.Header.Get("From"))
 		}
 		got, err := tlsrpt.FromMail(text)
 		if err != nil || !reflect.DeepEqual(got.Report.Policies, m.Report.Policies) || got.Domain != "company-y.test" ||
