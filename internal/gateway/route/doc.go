@@ -53,7 +53,7 @@
 //	enforced, and it does not                    the host is passed over: sts-mx-mismatch
 //	enforced, and DNS vouches for usable TLSA records of the host and for the MX record     these alone
 //	testing                                      nothing; what would fall short is recorded
-//	announced, and could not be fetched          nothing; that is recorded
+//	announced, or nobody knows, and not to be had    nothing; that is recorded
 //	the store does not answer                    the delivery waits: policy-unavailable
 //
 // For a message that sets all that aside (Table.Waived, RFC 8689 §3) the same is asked for, nothing of it is demanded,

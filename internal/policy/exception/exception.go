@@ -87,6 +87,10 @@ func (x *Exception) read(p *tomlfile.Problems, table *tomlfile.Node) {
 			}
 			x.Domain = d
 		case "ignore":
+			if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
+				p.Add(e.At, "ignore is an empty list, so that nothing is set aside", `write "dane", "sts" or both`)
+				continue
+			}
 			x.Ignore = p.Strings(e, func(value string, at tomlfile.Span) {
 				if value != policy.PublishedDANE && value != policy.PublishedSTS {
 					p.Add(at, tomlfile.Quote(tomlfile.Clip(value))+" is nothing that a domain publishes",
