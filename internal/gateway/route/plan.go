@@ -34,10 +34,10 @@ func (t *Table) Plan(ctx context.Context, d mail.Domain) (*Plan, *Problem) {
 			problem = nothingUsable(plan)
 		}
 	}
+	t.explainExceptions(plan)
 	if problem != nil {
 		return nil, problem
 	}
-	t.explainExceptions(plan)
 	plan.Waived = plan.Waived || slices.ContainsFunc(plan.Hops, func(h Hop) bool {
 		return slices.ContainsFunc(h.Published, func(p policy.Published) bool { return p.Mode == policy.Waived })
 	})
@@ -106,7 +106,7 @@ func nothingUsable(plan *Plan) *Problem {
 	if n := len(plan.Hops); n > 1 {
 		text = fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, text)
 	}
-	return &Problem{Reason: best.Reason, Text: text, Hops: plan.Hops}
+	return &Problem{Reason: best.Reason, Text: text, Hops: plan.Hops, ByAdmin: plan.ByAdmin}
 }
 
 // lasting is the problem of a hop that is left when DNS says what one would wish: where an enforced policy does not name

@@ -105,12 +105,8 @@ func (d *Desk) EditException(ctx context.Context, e ExceptionEdit) (ApplyResult,
 // block is the exception as it stands in a rules file.
 func (e *ExceptionEdit) block(domain mail.Domain) (string, error) {
 	x := exception.Exception{Domain: domain, Ignore: e.Ignore, Reason: strings.TrimSpace(e.Reason)}
-	text := strings.TrimSpace(e.Expires)
-	if day, err := time.Parse(time.DateOnly, text); err == nil {
-		x.Expires = rulevalue.Expiry{At: day.AddDate(0, 0, 1), Date: true}
-	} else if at, err := time.Parse(time.RFC3339, text); err == nil {
-		x.Expires = rulevalue.Expiry{At: at.UTC()}
-	} else {
+	var err error
+	if x.Expires, err = rulevalue.ParseExpiry(strings.TrimSpace(e.Expires)); err != nil {
 		return "", access.BadRequest("it must end: write the last day on which it holds, such as 2027-01-31")
 	}
 	if len(x.Ignore) == 0 {
@@ -118,7 +114,7 @@ func (e *ExceptionEdit) block(domain mail.Domain) (string, error) {
 	}
 	var b strings.Builder
 	x.Print(&b)
-	_, err := rules.Parse("the exception", []byte(b.String()))
+	_, err = rules.Parse("the exception", []byte(b.String()))
 	var wrong *rules.ParseError
 	if errors.As(err, &wrong) && len(wrong.Problems) > 0 {
 		return "", access.BadRequest("%s; %s", wrong.Problems[0].What, wrong.Problems[0].Hint)

@@ -20,13 +20,5 @@ func (s *Set) Excepted(d mail.Domain, now time.Time) map[string]string {
 	if s == nil {
 		return nil
 	}
-	e := s.excepted[d]
-	if e == nil || e.Expires.Over(now) {
-		return nil
-	}
-	out := map[string]string{}
-	for _, kind := range e.Ignore {
-		out[kind] = e.String()
-	}
-	return out
+	return s.excepted[d].Aside(now)
 }
