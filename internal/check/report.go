@@ -172,8 +172,8 @@ type Host struct {
 	Port   uint16 `json:"port"`
 	Pref   uint16 `json:"pref,omitempty"`
 	Signed bool   `json:"signed"`
-	// Proven says that the name owes nothing to unsigned DNS: an administrator, signed DNS or an enforced MTA-STS policy
-	// names it.
+	// Proven says that the name owes nothing to unsigned DNS: an administrator, signed DNS or an enforced policy names
+	// it.
 	Proven bool `json:"proven"`
 	// Reason and Text say why the host has no address that could be tried; "" where it has.
 	Reason policy.Reason `json:"reason,omitempty"`

@@ -72,7 +72,7 @@ func dnsReasons() []Info {
 			"The domain's owner must repair its DNSSEC: signatures may have expired, or the DS record no longer " +
 				"fits the keys.", "4.3", reportDNSSEC},
 		{MXUnproven, OfMailHost,
-			"The name of the mail host comes from unsigned DNS, and the rule asks for a proven one.", Us,
+			"The name of the mail host comes from unsigned DNS, and a proven one is demanded.", Us,
 			"Name the host in the rule's `names`, or set `mx` to a weaker value (then `postern queue release " +
 				"--rejudge`, for waiting mail keeps what it has); or the domain's owner signs its DNS or publishes " +
 				"MTA-STS.", "7.1", reportNothing},

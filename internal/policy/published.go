@@ -59,7 +59,7 @@ type Published struct {
 	Half bool `json:"mx_unsigned,omitempty"`
 	// Note is one sentence for people about what is odd; "" where nothing is.
 	Note string `json:"note,omitempty"`
-	// Shortfalls is what would have fallen short, where the mode is not Enforced.
+	// Shortfalls is what fell short of it, or would have where the mode is not Enforced.
 	Shortfalls []Shortfall `json:"shortfalls,omitempty"`
 	// Lines are an MTA-STS policy as the domain wrote it, line by line, for reports to the domain.
 	Lines []string `json:"-"`

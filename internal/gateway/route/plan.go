@@ -86,8 +86,8 @@ func each(n int, f func(i int)) {
 }
 
 // nothingUsable returns why no hop of plan has addresses, nil if one has. Of several problems the one tells that says
-// most, in whatever order the hosts stand: a look-up that failed, for it may be over soon; then a host that is there and
-// that the domain's own policy excludes; then an address that may not be dialled, then a host without one.
+// most, in whatever order the hosts stand: a look-up that failed, for it may be over soon; then a host that the
+// domain's own policy excludes; then an address that may not be dialled, then a host without one.
 func nothingUsable(plan *Plan) *Problem {
 	var best *Problem
 	for i := range plan.Hops {
@@ -109,8 +109,8 @@ func nothingUsable(plan *Plan) *Problem {
 	return &Problem{Reason: best.Reason, Text: text, Hops: plan.Hops, ByAdmin: plan.ByAdmin}
 }
 
-// lasting is the problem of a hop that is left when DNS says what one would wish: where an enforced policy does not name
-// the host, an address for it would not help.
+// lasting is the problem of a hop that is left when DNS says what one would wish: where an enforced policy does not
+// name the host, an address for it would not help.
 func (h *Hop) lasting() *Problem {
 	for i := range h.Published {
 		p := &h.Published[i]

@@ -39,8 +39,8 @@ const (
 
 // FromMail finds the reports in a mail: header section and body, with any line ends. RFC 8460 §5.3 has one; some send
 // several, as parts of one mail, and all are returned, at least one. The error is ErrNoReport, or a *Fault where there
-// is one that cannot be read, or too many to be read. What a report does not say and the mail does, as the domain or the
-// time, is taken from the mail.
+// is one that cannot be read, or too many. What a report does not say and the mail does, as the domain or the time, is
+// taken from the mail.
 func FromMail(content []byte) ([]Letter, error) {
 	if len(content) > MaxMail {
 		return nil, faultf("the mail is larger than %d bytes", MaxMail)
