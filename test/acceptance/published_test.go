@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -69,10 +70,10 @@ func TestCheckKnowsTheExceptionsInForce(t *testing.T) {
 	w.Apply(rules + w.exception("later.test", "dane")) // made while it runs
 	w.Await("a@later.test", harness.In("delivered"))
 	agree(map[string]string{"dane.test": "delivered", "later.test": "delivered"})
-	w.Stop() // without a gateway a file can be named
+	w.Stop() // without a gateway a file can be named, as for a rule
 	agree(map[string]string{"later.test": "deferred"})
-	file := w.Write("rules.toml", []byte(w.exception("later.test", "dane")))
-	if v := w.checks(0, "--rules", file, "later.test")["later.test"]["opportunistic"]; v.Outcome != "delivered" {
+	file := w.Write("rules.toml", []byte(harness.Force("else", `"else.test"`)+w.exception("later.test", "dane")))
+	if v := w.checks(1, "--rules", file, "--as-rule", "else", "later.test")["later.test"]["opportunistic"]; v.Outcome != "delivered" {
 		t.Errorf("with the rules of a file check says %+v", v)
 	}
 }
@@ -161,5 +162,100 @@ func TestWatchingOutlastsTheGateway(t *testing.T) {
 	w.announces("a.test", "3")
 	if !seen(`"after":"testing 3 mx.a.test"`, 5*time.Second) {
 		t.Errorf("without a gateway nothing is told:\n%s", said)
+	}
+}
+
+// Where DANE and MTA-STS both apply, the trace, the listing for people, check and the notice to the sender name the one
+// that fell short.
+func TestThePolicyNamedIsTheOneThatFellShort(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Settings["delivery.delay_notice"] = `"2s"`
+	shown := func(host string) *pki.Certificate {
+		return w.CA.Issue(pki.Options{Names: []string{host}, SelfSigned: true})
+	}
+	half := shown("mx.half.test")
+	w.Domain("half.test", serving(half)) // unsigned DNS chose the host, so both hold
+	w.tlsa("mx.half.test", fmt.Sprintf("3 1 1 %x", sha256.Sum256(half.Leaf.RawSubjectPublicKeyInfo)))
+	w.policyHost("half.test", "1", policy("enforce", "mx.half.test"))
+	w.signed("unusable.test", serving(shown("mx.unusable.test")))
+	w.tlsa("mx.unusable.test", "1 1 1 "+strings.Repeat("ab", 32))
+	w.policyHost("unusable.test", "1", policy("enforce", "mx.unusable.test"))
+	w.signed("key.test", w.Good("mx.key.test"))
+	w.tlsa("mx.key.test", nobodysKey)
+	w.policyHost("key.test", "1", policy("testing", "mx.key.test"))
+	w.Start("")
+	w.Send("anna@home.test", "a", "a@half.test")
+	w.Send("anna@home.test", "b", "a@unusable.test")
+	w.requireTLS("", "c", "a@key.test")
+	for domain, want := range map[string]struct{ reason, policy, also, hint string }{
+		"half.test":     {"cert-self-signed", "sts", `"kind":"dane"`, `ignore = ["sts"]`},
+		"unusable.test": {"cert-self-signed", "sts", `"kind":"dane"`, `ignore = ["sts"]`},
+		"key.test":      {"dane-mismatch", "dane", `"kind":"requiretls"`, "TLSA record of the new key"},
+	} {
+		got := w.Await("a@"+domain, harness.Waits(want.reason))
+		got.Want(t, map[string]string{"policy": want.policy})
+		if _, also, _ := strings.Cut(got.Raw, `"also":[`); !strings.Contains(also, want.also) {
+			t.Errorf("%s: what applies besides is not told: %s", domain, got.Raw)
+		}
+		said := strings.Join(strings.Fields(w.Postern("queue", "show", got.Message)), " ")
+		if !strings.Contains(said, want.hint) || strings.Contains(said, "trust this one in the rule") {
+			t.Errorf("%s: queue show says\n%s", domain, said)
+		}
+	}
+	// the notice about REQUIRETLS demands what the sender's server does not promise
+	harness.Eventually(t, harness.Patience, "the sender is told", func() bool { return len(w.Home().Messages()) >= 2 })
+	for _, m := range w.Home().Messages() {
+		said := strings.Join(strings.Fields(m.Data), " ")
+		if !strings.Contains(said, "asks in public (an MTA-STS policy)") || strings.Contains(said, "in the rule,") || strings.Contains(said, "a rule of your") {
+			t.Errorf("the sender is told\n%s", m.Data)
+		}
+	}
+}
+
+// Two reports in one mail are two reports.
+func TestAllReportsInOneMailAreKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Settings["tlsrpt.receive"] = `["tls@home.test"]`
+	w.Start("")
+	part := func(id string) string {
+		return "--x\r\nContent-Type: application/tlsrpt+json; name=\"r.json\"\r\n\r\n{\"organization-name\":\"Sender\",\"report-id\":\"" + id +
+			"\",\"policies\":[{\"policy\":{\"policy-type\":\"sts\",\"policy-domain\":\"home.test\"},\"summary\":{\"total-successful-session-count\":1}}]}\r\n"
+	}
+	c := w.Connect(harness.Stranger)
+	defer c.Conn.Close()
+	c.Say("EHLO reporter.test", "250")
+	c.Say("MAIL FROM:<r@reporter.test>", "250")
+	c.Say("RCPT TO:<tls@home.test>", "250")
+	c.Say("DATA", "354")
+	c.Raw("From: r@reporter.test\r\nTo: tls@home.test\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" + part("first") + part("second") + "--x--\r\n")
+	c.Say(".", "250")
+	if said := w.Postern("reports", "received", "--json"); !strings.Contains(said, `"first"`) || !strings.Contains(said, `"second"`) {
+		t.Errorf("kept are\n%s", said)
+	}
+}
+
+// Of two hosts that cannot be used the policy that excludes one is told, in whatever order they stand.
+func TestAHostWithoutAddressHidesNoPolicy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for domain, prefs := range map[string][2]int{"bare.test": {10, 20}, "foreign.test": {20, 10}} {
+		w.Record(fmt.Sprintf("!%s MX %d gone.%s", domain, prefs[0], domain), fmt.Sprintf("!%s MX %d mx.%s", domain, prefs[1], domain))
+		w.Partner("mx."+domain, w.Good("mx."+domain))
+		w.policyHost(domain, "1", policy("enforce", "else."+domain))
+	}
+	w.Record("!_mta-sts.nobody.test servfail")
+	w.Domain("nobody.test", w.Good("mx.nobody.test"))
+	w.Start("")
+	for _, domain := range []string{"bare.test", "foreign.test"} {
+		w.Send("anna@home.test", "m", "a@"+domain)
+		w.Await("a@"+domain, harness.Waits("sts-mx-mismatch")).Want(t, map[string]string{"policy": "sts"})
+		if v := w.checks(0, domain)[domain]["opportunistic"]; v.Reason != "sts-mx-mismatch" {
+			t.Errorf("check says %+v", v)
+		}
+	}
+	if said := w.Postern("check", "nobody.test"); !strings.Contains(said, "MTA-STS: not known: ") || strings.Contains(said, "announced") {
+		t.Errorf("where nobody knows, check says\n%s", said)
 	}
 }

@@ -64,6 +64,9 @@ func (c *CheckCmd) valid() (targets []check.Target, err error) {
 		return nil, cli.Usage(errors.New("--letter and --watch do not go together"),
 			"write the letter when a change was told")
 	}
+	if c.Rules != "" && c.AsRule == "" {
+		return nil, cli.Usage(errors.New("--rules needs --as-rule"), "name one of its rules: --as-rule NAME")
+	}
 	return targets, nil
 }
 
