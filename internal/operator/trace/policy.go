@@ -96,12 +96,6 @@ func weight(p *Policy, short *policy.Published) int {
 // decided reports whether something that is published is why a try did not carry mail.
 func decided(try *attempt.Try) bool { return !try.Used && try.FellShortOf() != nil }
 
-// blameless reports whether a try fell short in protection, and not of what is published: a rule demands that, or the
-// sender.
-func blameless(try *attempt.Try) bool {
-	return !try.Used && try.Reason.Class().AboutProtection() && try.FellShortOf() == nil
-}
-
 // decidedBy is decided of the try that tells most of an attempt.
 func decidedBy(a *attempt.Attempt) bool {
 	if a == nil {

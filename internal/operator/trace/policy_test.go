@@ -84,7 +84,7 @@ func TestThePolicyNamedIsTheOneThatFellShort(t *testing.T) {
 		{"both, and DANE gave the reason", waiting(attempt.Try{At: at, Reason: policy.DANEMismatch,
 			Published: []policy.Published{sts(policy.Enforced, short(policy.CertExpired)...), dane(short(policy.DANEMismatch)...)}}, ordinary), "dane", "dane sts", `ignore = ["dane"]`},
 		{"a rule", waiting(attempt.Try{At: at, Reason: policy.CertSelfSigned, Published: []policy.Published{dane(), sts(policy.Testing, short(policy.CertSelfSigned)...)}}, ordinary, rule),
-			"", "dane sts", "trust this one in the rule"},
+			"dane", "dane sts", "trust this one in the rule"},
 		{"nobody answered: what applies is told", waiting(attempt.Try{At: at, Reason: policy.ConnectRefused, Published: []policy.Published{dane()}}, ordinary), "dane", "dane", "nc -v"},
 		{"REQUIRETLS, and the records", waiting(attempt.Try{At: at, Reason: policy.DANEMismatch, Published: []policy.Published{dane(short(policy.DANEMismatch)...)}}, asked, sender),
 			"dane", "dane requiretls", "put the old certificate back."},

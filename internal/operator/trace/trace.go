@@ -74,8 +74,8 @@ type Delivery struct {
 	// ProvedBy is what proved the peer of an authenticated connection: certificate, pin, dane-ee or dane-ta; "" else.
 	ProvedBy string `json:"proved_by"`
 	// Policy is what decided of what the recipient's domain or its mail host publishes for senders, "dane" or "sts",
-	// and "requiretls" where the sender asked for that; "" where nothing was found, or what a rule demands fell short
-	// and nothing else. Whether it is kept to says the mode in its detail, which has what applies besides.
+	// and "requiretls" where the sender asked for that; "" where nothing was found. Whether it is kept to says the mode
+	// in its detail, and what fell short of it: nothing where a rule alone decided. What applies besides stands there.
 	Policy       string   `json:"policy"`
 	PolicyDetail *Policy  `json:"policy_detail"`
 	Notes        []string `json:"notes,omitempty"`
@@ -292,7 +292,7 @@ func (t *Delivery) fill(a *attempt.Attempt) {
 		return
 	}
 	t.MX, t.Alert, t.ProvedBy = try.Host, try.Alert, try.ProvedBy
-	if t.PolicyDetail = policyOf(try); t.PolicyDetail != nil && !blameless(try) {
+	if t.PolicyDetail = policyOf(try); t.PolicyDetail != nil {
 		t.Policy = t.PolicyDetail.Kind
 	}
 	if try.IP.IsValid() {
