@@ -99,7 +99,12 @@ func gunzip(data []byte) (out []byte, err error) {
 		case err != nil:
 			return out, err
 		}
-		if out = append(out, more...); len(out) > MaxSize || !zipped(data[len(data)-in.Len():]) {
+		if len(out) == 0 {
+			out = more // nearly always the only one
+		} else {
+			out = append(out, more...)
+		}
+		if len(out) > MaxSize || !zipped(data[len(data)-in.Len():]) {
 			return out, nil
 		}
 		if err := z.Reset(in); err != nil {
