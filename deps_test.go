@@ -132,7 +132,7 @@ func lattice() map[string]string {
 		"gateway/reportbox":  "mail smtp policy/mxpins policy/tlsrpt dns event history/inbound history/tlsreports",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
-		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit history/told platform/pause",
+		"gateway/notify":   "mail smtp policy event queue gateway/inforce gateway/submit history/told platform/pause",
 		"gateway/fate":     "mail mail/dsn policy attempt event queue gateway/inforce gateway/submit policy/rule",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver gateway/fate gateway/submit platform/pause",
 		"gateway/submit":   "mail policy event queue gateway/inforce",

@@ -146,16 +146,41 @@ func (a *Attempt) KeptBy() *policy.Published {
 	if a == nil || a.Used() != nil {
 		return nil
 	}
-	t := a.Telling()
-	if t == nil {
-		return nil
-	}
-	for i := range t.Published {
-		if p := &t.Published[i]; p.Mode == policy.Enforced {
-			return p
-		}
+	if t := a.Telling(); t != nil {
+		return t.FellShortOf()
 	}
 	return nil
+}
+
+// FellShortOf returns what is published and enforced that the try fell short of: of several what gave the reason; nil
+// for nothing. What a rule demands besides is none of it.
+func (t *Try) FellShortOf() (out *policy.Published) {
+	for i := range t.Published {
+		p := &t.Published[i]
+		if p.Mode != policy.Enforced || len(p.Shortfalls) == 0 {
+			continue
+		}
+		if slices.ContainsFunc(p.Shortfalls, func(s policy.Shortfall) bool { return s.Reason == t.Reason }) {
+			return p
+		}
+		if out == nil {
+			out = p
+		}
+	}
+	return out
+}
+
+// Hint is what whoever must act can do about the attempt's reason, where asker demands what is not published: of
+// policy.Info.HintFor; "" where there is no reason.
+func (a *Attempt) Hint(asker string) string {
+	if a.Reason == "" {
+		return ""
+	}
+	kind := ""
+	if p := a.KeptBy(); p != nil {
+		kind = p.Kind
+	}
+	return a.Reason.Info().HintFor(kind, asker)
 }
 
 // TLS returns the TLS facts of the try, nil for plaintext.

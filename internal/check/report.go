@@ -24,7 +24,9 @@ type Report struct {
 	// Findings are worth knowing and change no verdict.
 	Findings []Finding `json:"findings,omitempty"`
 	DNS      *DNS      `json:"dns,omitempty"` // nil where nothing was looked up
-	Hosts    []Host    `json:"hosts,omitempty"`
+	// Named says that the configuration names the hosts of the domain, whatever DNS says.
+	Named bool   `json:"hosts_named,omitempty"`
+	Hosts []Host `json:"hosts,omitempty"`
 }
 
 // Outcome is what would become of a message now.
@@ -170,7 +172,9 @@ type Host struct {
 	Port   uint16 `json:"port"`
 	Pref   uint16 `json:"pref,omitempty"`
 	Signed bool   `json:"signed"`
-	Proven bool   `json:"proven"` // an administrator named it
+	// Proven says that the name owes nothing to unsigned DNS: an administrator, signed DNS or an enforced policy names
+	// it.
+	Proven bool `json:"proven"`
 	// Reason and Text say why the host has no address that could be tried; "" where it has.
 	Reason policy.Reason `json:"reason,omitempty"`
 	Text   string        `json:"text,omitempty"`

@@ -277,7 +277,7 @@ type (
 		Seen   []string // those of Found that stood beside the one used first
 		Waits  bool     // no other host would do, so mail waits
 	}
-	// PolicyUnavailable: the MTA-STS policy of a domain that announces one, or has one that is kept, could not be had.
+	// PolicyUnavailable: the MTA-STS policy of a domain that may have one, or has one that is kept, could not be had.
 	PolicyUnavailable struct {
 		Domain string
 		Fault  string // of stscache.Kind

@@ -72,7 +72,7 @@ func dnsReasons() []Info {
 			"The domain's owner must repair its DNSSEC: signatures may have expired, or the DS record no longer " +
 				"fits the keys.", "4.3", reportDNSSEC},
 		{MXUnproven, OfMailHost,
-			"The name of the mail host comes from unsigned DNS, and the rule asks for a proven one.", Us,
+			"The name of the mail host comes from unsigned DNS, and a proven one is demanded.", Us,
 			"Name the host in the rule's `names`, or set `mx` to a weaker value (then `postern queue release " +
 				"--rejudge`, for waiting mail keeps what it has); or the domain's owner signs its DNS or publishes " +
 				"MTA-STS.", "7.1", reportNothing},
@@ -207,8 +207,9 @@ func publishedReasons() []Info {
 		{STSMXMismatch, OfPublished, "The mail host is not among those the domain's MTA-STS policy allows.", Them,
 			"The domain's owner must bring its MX records and the mx lines of its MTA-STS policy into line.", "7.5",
 			reportFailed},
-		{STSPolicyUnavailable, OfPublished, "The domain announces an MTA-STS policy that could not be fetched.", Them,
-			"The domain's owner must serve https://mta-sts.DOMAIN/.well-known/mta-sts.txt with a valid certificate.",
+		{STSPolicyUnavailable, OfPublished, "It could not be found out which MTA-STS policy the domain has.", Them,
+			"The text says what failed: the domain's owner must have DNS answer for _mta-sts.DOMAIN, and serve " +
+				"https://mta-sts.DOMAIN/.well-known/mta-sts.txt with a valid certificate.",
 			"7.5", reportPolicyFetch},
 		{RequireTLSNotOffered, OfPublished, "The sender asked for REQUIRETLS and the mail host does not offer it.",
 			Them,

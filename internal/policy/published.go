@@ -45,7 +45,7 @@ type Published struct {
 	ID string `json:"id,omitempty"`
 	// Source says where it was found: the name of the TLSA records; "fetched" or "cache".
 	Source string `json:"source,omitempty"`
-	// Fault says why an MTA-STS policy that is announced could not be had, of stscache.Kind.
+	// Fault says why an MTA-STS policy could not be had, of stscache.Kind; see Announced.
 	Fault string `json:"fault,omitempty"`
 	// Hosts are the mail hosts that an MTA-STS policy names, as patterns.
 	Hosts []string `json:"hosts,omitempty"`
@@ -59,12 +59,24 @@ type Published struct {
 	Half bool `json:"mx_unsigned,omitempty"`
 	// Note is one sentence for people about what is odd; "" where nothing is.
 	Note string `json:"note,omitempty"`
-	// Shortfalls is what would have fallen short, where the mode is not Enforced.
+	// Shortfalls is what fell short of it, or would have where the mode is not Enforced.
 	Shortfalls []Shortfall `json:"shortfalls,omitempty"`
 	// Lines are an MTA-STS policy as the domain wrote it, line by line, for reports to the domain.
 	Lines []string `json:"-"`
 	// Demand is what it demands of a channel to the hop.
 	Demand Requirement `json:"-"`
+}
+
+// The faults, of stscache.Kind, with which nobody knows whether a domain announces an MTA-STS policy at all.
+const (
+	FaultRecordUnknown = "record-unknown"
+	FaultNotYet        = "not-yet"
+	FaultBusy          = "busy"
+)
+
+// Announced reports whether a domain whose MTA-STS policy could not be had, for a fault, is known to announce one.
+func Announced(fault string) bool {
+	return fault != FaultRecordUnknown && fault != FaultNotYet && fault != FaultBusy
 }
 
 // AgeS is how old it is at a time, in whole seconds; 0 where it is not known when it was found.

@@ -41,6 +41,9 @@ func (p *Published) Line(ageS int64, matched string) string {
 		}
 	}
 	if slices.ContainsFunc(p.Shortfalls, func(s Shortfall) bool { return s.Reason == STSPolicyUnavailable }) {
+		if !Announced(p.Fault) {
+			return said[0] + ": not known: " + p.Note
+		}
 		return said[0] + ": announced, and not to be had: " + p.Note
 	}
 	add(true, map[string]string{Enforced: "enforced", Testing: "testing, so that nothing is asked",

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"encoding/base32"
 	"encoding/binary"
 	"net/netip"
@@ -171,6 +172,9 @@ func (d *Delivery) Sourced(kind Kind, own bool) []policy.Demand {
 	}
 	return out
 }
+
+// Asker says who demands most of d; see policy.Asker.
+func (d *Delivery) Asker() string { return cmp.Or(policy.Asker(d.Demands), d.Requirement.Asker()) }
 
 // HistoryKept bounds Delivery.History.
 const HistoryKept = 12

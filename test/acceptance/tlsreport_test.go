@@ -235,8 +235,12 @@ func TestReportsReachThoseWhoAskForThem(t *testing.T) {
 			return false
 		})
 		text := harness.Bodies(c.server, "TLS-Report-Domain: "+domain)[0].Data
-		letter, err := tlsrpt.FromMail([]byte(text))
-		if err != nil || len(letter.Oddities) > 0 || len(letter.Report.Policies) != 1 || letter.Report.Organization != "Home Ltd" || letter.Submitter != "home.test" {
+		letters, err := tlsrpt.FromMail([]byte(text))
+		if err != nil || len(letters) != 1 {
+			t.Fatalf("%s: %v, %d reports in\n%s", domain, err, len(letters), text)
+		}
+		letter := letters[0]
+		if len(letter.Oddities) > 0 || len(letter.Report.Policies) != 1 || letter.Report.Organization != "Home Ltd" || letter.Submitter != "home.test" {
 			t.Fatalf("%s: %v, %+v in\n%s", domain, err, letter, text)
 		}
 		if got := reportLine(&letter.Report.Policies[0]); got != c.want {

@@ -96,6 +96,7 @@ func (c *Checker) Watch(ctx context.Context, t check.Target, more []check.Questi
 	r.DNS = heard.report()
 	questions := append(c.questions(t), more...)
 	told.plan(plan, problem, r.DNS)
+	r.Named = r.Domain != "" && (plan != nil && plan.ByAdmin || problem != nil && problem.ByAdmin)
 	if problem != nil {
 		for _, q := range questions {
 			r.Verdicts = append(r.Verdicts, planless(q, problem))

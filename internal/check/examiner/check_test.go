@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,8 +13,10 @@ import (
 
 	"postern/internal/check"
 	"postern/internal/check/examiner"
+	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
@@ -246,6 +249,30 @@ func TestNothingAPeerSaysReachesATerminal(t *testing.T) {
 				if shown == "" || strings.Contains(shown, bad) {
 					t.Errorf("%q is shown as it came:\n%s", bad, shown)
 				}
+			}
+		}
+	})
+}
+
+// A host whose name is proven was not named by anybody for that.
+func TestWhoNamesTheHostsIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		ip := w.mx("mx1.clinic.test", w.good())
+		fmt.Fprintf(&w.zone, "bare.test A %s\n", ip)
+		named := func(c *examiner.Config) {
+			c.Route.Routes = []route.Route{{Match: []string{"clinic.test"}, To: []route.HostPort{{Host: mail.MustDomain("mx1.clinic.test")}}},
+				{Match: []string{"lost.test"}, To: []route.HostPort{{Host: mail.MustDomain("gone.test")}}}}
+		}
+		for _, c := range []struct {
+			target string
+			change func(*examiner.Config)
+			named  bool
+		}{{"clinic.test", nil, false}, {"bare.test", nil, false}, {"clinic.test", named, true}, {"lost.test", named, true}, {"mx1.clinic.test:25", nil, false}} {
+			r := w.check(c.target, c.change)
+			if r.Named != c.named || c.target == "bare.test" && !r.Hosts[0].Proven {
+				t.Errorf("%s: named %v, hosts %+v", c.target, r.Named, r.Hosts)
 			}
 		}
 	})

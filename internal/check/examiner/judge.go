@@ -32,6 +32,9 @@ func (c *Checker) judgeAll(ctx context.Context, questions []check.Question, plan
 func (c *Checker) judge(ctx context.Context, q check.Question, plan *route.Plan) check.Verdict {
 	climbed := c.deliverer.Open(ctx, c.site(), plan, q.Requirement, nil)
 	v := verdict(q, climbed.Attempt)
+	if v.Reason != "" {
+		v.Hint = climbed.Attempt.Hint(asker(q))
+	}
 	switch {
 	case climbed.Channel != nil:
 		end(&v, check.Delivered)
@@ -41,6 +44,14 @@ func (c *Checker) judge(ctx context.Context, q check.Question, plan *route.Plan)
 		end(&v, check.Failed)
 	}
 	return v
+}
+
+// asker says who demands what a question demands: a rule, but for ordinary mail to a domain of ours.
+func asker(q check.Question) string {
+	if by := q.Requirement.Asker(); by != policy.ByRule || q.Name != check.Opportunistic {
+		return by
+	}
+	return policy.ByOwn
 }
 
 // rejected reports whether the sender would be told at once.
@@ -97,7 +108,9 @@ func end(v *check.Verdict, o check.Outcome) {
 // planless is the verdict on a target to which there is no way.
 func planless(q check.Question, p *route.Problem) check.Verdict {
 	v := check.Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: check.Deferred}
-	if blame(&v, p.Reason, p.Text); p.Final(q.Requirement) {
+	blame(&v, p.Reason, p.Text)
+	v.Hint = p.Reason.Info().HintFor(excludedBy(p), asker(q))
+	if p.Final(q.Requirement) {
 		end(&v, check.Failed)
 	} else if p.Permanent && p.Contradicted {
 		v.Text += "; nobody signed that answer, and the domain's enforced MTA-STS policy says that it takes mail, " +
@@ -106,6 +119,20 @@ func planless(q check.Question, p *route.Problem) check.Verdict {
 		v.Text += "; nobody signed that answer, so protected mail waits for delivery.unsigned_no before it returns"
 	}
 	return v
+}
+
+// excludedBy is the kind of what is published that a problem is due to, "" where it is none.
+func excludedBy(p *route.Problem) string {
+	for i := range p.Hops {
+		try := deliver.PassedOver(&p.Hops[i])
+		if try.Reason = p.Reason; len(try.Published) == 0 {
+			continue
+		}
+		if by := try.FellShortOf(); by != nil && by.Shortfalls[0].Reason == p.Reason {
+			return by.Kind
+		}
+	}
+	return ""
 }
 
 // beforeTLS reports whether a connection that ended for r, without a handshake, ended before EHLO was answered.

@@ -273,7 +273,11 @@ func told(t *testing.T, r *check.Report) {
 			continue
 		}
 		info := v.Reason.Info()
-		if v.Text == "" || v.Who != info.Who || v.Hint != info.Hint || v.TLSRPT != info.TLSRPT {
+		asker, hints := map[bool]string{true: policy.ByRule}[v.Question == check.ForceTLS], []string{}
+		for _, kind := range []string{"", policy.PublishedDANE, policy.PublishedSTS} {
+			hints = append(hints, info.HintFor(kind, asker))
+		}
+		if v.Text == "" || v.Who != info.Who || !slices.Contains(hints, v.Hint) || v.TLSRPT != info.TLSRPT {
 			t.Errorf("%s: told %+v", v.Question, v)
 		}
 		if want := map[check.Outcome]string{check.Deferred: "4." + info.Status, check.Failed: "5." + info.Status}[v.Outcome]; v.Status != want {

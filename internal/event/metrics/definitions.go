@@ -101,7 +101,7 @@ func Definitions() []Definition {
 		{deliveryDelay, Histogram, "Time from acceptance to delivery.", []string{"leg"}},
 		{wouldDiffer, Counter, "Deliveries whose outcome rules in test mode would have changed.", nil},
 		{peerChanges, Counter, "Changes of the servers we send to.", []string{"change"}},
-		{policyFaults, Counter, "Failures to get an MTA-STS policy that a domain announces; kept: one fetched " +
+		{policyFaults, Counter, "Failures to get the MTA-STS policy of a domain; kept: one fetched " +
 			"earlier counts all the same.",
 			[]string{"fault", "kept"}},
 		{tlsReports, Counter, "Reports about TLS to other domains (RFC 8460), by way (mail, https) and result " +

@@ -35,7 +35,7 @@ func (f *Fate) notify(action dsn.Action, status string) {
 	f.Notice = &dsn.Recipient{
 		Address: w.Recipient.Address, ORCPT: w.Recipient.ORCPT, Action: action, Status: status,
 		Reason: f.Settlement.Reason, Attempt: a, Rules: w.Rules, Requires: w.Requirement.Channel,
-		Reached: f.Settlement.Reached, Tried: w.Attempts,
+		Asker: w.Asker(), Reached: f.Settlement.Reached, Tried: w.Attempts,
 	}
 	if way := w.Effects.Way(); way != nil {
 		f.Notice.Way = "by the rule \"" + way.Rule + "\" it was " + way.String()

@@ -65,7 +65,7 @@ func (n *Notifier) text(id string, matters []Matter, more int, now time.Time) []
 	var b strings.Builder
 	b.WriteString("From: Postern <" + n.cfg.From.String() + ">\r\n" +
 		"To: <" + n.cfg.To.String() + ">\r\n" +
-		"Subject: [postern] " + smtp.PrintableASCII(subject, 200) + "\r\n" +
+		"Subject: [postern] " + mail.EncodeText(smtp.PrintableASCII(subject, 200)) + "\r\n" +
 		"Date: " + now.Format("Mon, 02 Jan 2006 15:04:05 -0700") + "\r\n" +
 		"Message-ID: <" + id + "@" + n.cfg.Hostname.String() + ">\r\n" +
 		"Auto-Submitted: auto-generated\r\n" +

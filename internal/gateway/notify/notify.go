@@ -24,6 +24,7 @@ import (
 	"postern/internal/history/told"
 	"postern/internal/mail"
 	"postern/internal/platform/pause"
+	"postern/internal/policy"
 	"postern/internal/queue"
 )
 
@@ -283,7 +284,7 @@ const (
 	policyLong = 3 * 24 * time.Hour
 )
 
-// policy tells of an MTA-STS policy that a domain announces and that cannot be had.
+// policy tells of an MTA-STS policy that cannot be had.
 func (n *Notifier) policy(e *event.PolicyUnavailable, now time.Time) {
 	long := now.Sub(e.Since)
 	hint := "ask the domain's administrators to repair it; postern policies show " + e.Domain
@@ -296,9 +297,16 @@ func (n *Notifier) policy(e *event.PolicyUnavailable, now time.Time) {
 	case !e.Kept && long >= policyLong && long < policyLong+rest:
 		n.Tell(Matter{Key: "policy-unavailable " + e.Domain, Hint: hint,
 			Subject: "the MTA-STS policy of " + e.Domain + " cannot be had",
-			Text: "The domain announces one, and for three days nobody could fetch it, so that mail goes there as " +
-				"if there were none. Why: " + e.Text + "."})
+			Text:    announced(e.Fault) + ", so that mail goes there as if there were none. Why: " + e.Text + "."})
 	}
+}
+
+// announced says in part of a sentence for how long what is not to be had.
+func announced(fault string) string {
+	if policy.Announced(fault) {
+		return "The domain announces one, and for three days nobody could fetch it"
+	}
+	return "For three days nobody could find out whether the domain announces one"
 }
 
 // Run writes what is told until ctx ends. It starts no goroutine. The error is always nil: what cannot be queued is

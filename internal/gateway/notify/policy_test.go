@@ -49,6 +49,20 @@ func TestAPolicyThatCannotBeHadIsToldOfWhenItMatters(t *testing.T) {
 	}
 }
 
+func TestItIsNotSaidThatADomainAnnouncesWhatNobodyKnows(t *testing.T) {
+	for fault, want := range map[string]string{"host-silent": "announces one, and for three days", "record-unknown": "nobody could find out whether"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "admin@example.test", "")
+			defer w.end()
+			w.Emit(event.PolicyUnavailable{Domain: "x.test", Fault: fault, Text: "why", Since: time.Now().Add(-73 * time.Hour)})
+			time.Sleep(time.Minute)
+			if _, texts := w.letters(t); len(texts) != 1 || !strings.Contains(strings.Join(strings.Fields(texts[0]), " "), want) {
+				t.Errorf("%s: %q", fault, texts)
+			}
+		})
+	}
+}
+
 func TestExceptionsAndPolicyHostsHaveLettersOfTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "admin@example.test", "")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,13 +69,14 @@ func (r refusal) Error() string { return string(r) }
 // Is says what it is.
 func (refusal) Is(err error) bool { return err == ErrNoReport }
 
-// Mail takes a mail: header section and body, without what we stamp. It is durable when the error is nil.
+// Mail takes a mail: header section and body, without what we stamp. All reports in it that are about us are durable
+// when the error is nil; the answer is that of Added.
 //
 // It is read twice: DNS may take its time to tell of a signature, and meanwhile nobody has the place, nor is more held
 // than the mail itself.
 func (b *Box) Mail(ctx context.Context, content []byte, client netip.Addr) (tlsreports.Added, error) {
 	r := tlsreports.Received{Way: tlsreports.ByMail}
-	letter, err := b.read(ctx, content)
+	letters, err := b.read(ctx, content)
 	switch {
 	case errors.Is(err, tlsrpt.ErrNoReport):
 		return tlsreports.Added{}, refusal(err.Error()) // somebody's letter, and nothing to tell of
@@ -84,9 +86,9 @@ func (b *Box) Mail(ctx context.Context, content []byte, client netip.Addr) (tlsr
 	if all := mail.ParseHeader(content).All("From"); len(all) > 0 {
 		r.From = smtp.Printable(all[0].Value(), 320)
 	}
-	r.Submitter, r.Oddities = letter.Submitter, letter.Oddities
-	letter = tlsrpt.Letter{}
-	if r.Signer, r.Unsigned, err = Signature(ctx, b.cfg.Names, content, authorDomain(r.From), r.Submitter); err != nil {
+	submitter := letters[0].Submitter
+	letters = nil
+	if r.Signer, r.Unsigned, err = Signature(ctx, b.cfg.Names, content, authorDomain(r.From), submitter); err != nil {
 		return b.refuse(&r, client, err)
 	}
 	done, err := b.begin(ctx)
@@ -94,32 +96,37 @@ func (b *Box) Mail(ctx context.Context, content []byte, client netip.Addr) (tlsr
 		return tlsreports.Added{}, err
 	}
 	defer done()
-	if letter, err = tlsrpt.FromMail(content); err != nil {
+	if letters, err = tlsrpt.FromMail(content); err != nil {
 		return b.refuse(&r, client, refusal(err.Error())) // it could be read before, so this does not happen
 	}
-	return b.keep(ctx, r, &letter.Report, client)
+	reports := make([]brought, len(letters))
+	for i := range letters {
+		reports[i] = brought{letters[i].Reading, letters[i].Domain, letters[i].Submitter}
+	}
+	return b.keepAll(ctx, r, reports, client)
 }
 
-// read finds a report about us in a mail.
-func (b *Box) read(ctx context.Context, content []byte) (tlsrpt.Letter, error) {
+// read finds the reports in a mail, of which one at least is about us.
+func (b *Box) read(ctx context.Context, content []byte) ([]tlsrpt.Letter, error) {
 	done, err := b.begin(ctx)
 	if err != nil {
-		return tlsrpt.Letter{}, err
+		return nil, err
 	}
 	defer done()
-	letter, err := tlsrpt.FromMail(content)
+	letters, err := tlsrpt.FromMail(content)
 	switch {
 	case errors.Is(err, tlsrpt.ErrNoReport):
-		return letter, err
+		return nil, err
 	case err != nil:
-		return letter, refusal(err.Error())
-	case !b.about(&letter.Report, letter.Domain):
-		return letter, refusal("the report is about no domain of ours")
+		return nil, refusal(err.Error())
+	case !slices.ContainsFunc(letters, func(l tlsrpt.Letter) bool { return b.about(&l.Report, l.Domain) }):
+		return nil, refusal("the report is about no domain of ours")
 	}
-	return letter, nil
+	return letters, nil
 }
 
-// Post takes a document, compressed or not. It is durable when the error is nil.
+// Post takes a document, compressed or not. All reports in it that are about us are durable when the error is nil; the
+// answer is that of Added.
 func (b *Box) Post(ctx context.Context, document []byte, client netip.Addr) (tlsreports.Added, error) {
 	done, err := b.begin(ctx)
 	if err != nil {
@@ -127,15 +134,48 @@ func (b *Box) Post(ctx context.Context, document []byte, client netip.Addr) (tls
 	}
 	defer done()
 	r := tlsreports.Received{Way: tlsreports.ByPost, Unsigned: "a POST has no signature"}
-	reading, err := tlsrpt.Parse(document)
+	readings, err := tlsrpt.ParseAll(document)
 	if err != nil {
 		return b.refuse(&r, client, refusal(err.Error()))
 	}
-	r.Oddities = reading.Oddities
-	if !b.about(&reading.Report, "") {
-		return b.refuse(&r, client, refusal("the report is about no domain of this server"))
+	var reports []brought
+	for i := range readings {
+		reports = append(reports, brought{Reading: readings[i]})
 	}
-	return b.keep(ctx, r, &reading.Report, client)
+	return b.keepAll(ctx, r, reports, client)
+}
+
+// brought is one report of those that came together. domain and submitter are what came with it says beside.
+type brought struct {
+	tlsrpt.Reading
+	domain, submitter string
+}
+
+// keepAll keeps those that are about us, and tells of the others. Where one cannot be kept the rest is not looked at:
+// who brought them comes again, and those that are kept are known then. The answer is a copy where all are.
+func (b *Box) keepAll(ctx context.Context, r tlsreports.Received, reports []brought, client netip.Addr,
+) (out tlsreports.Added, err error) {
+	kept := 0
+	elsewhere := refusal("the report is about no domain of this server")
+	for i := range reports {
+		its := r
+		its.Submitter, its.Oddities = reports[i].submitter, reports[i].Oddities
+		if !b.about(&reports[i].Report, reports[i].domain) {
+			_, _ = b.refuse(&its, client, elsewhere)
+			continue
+		}
+		added, err := b.keep(ctx, its, &reports[i].Report, client)
+		if err != nil {
+			return tlsreports.Added{}, err
+		}
+		if kept++; kept == 1 || !added.Copy {
+			out = added
+		}
+	}
+	if kept == 0 {
+		return out, elsewhere
+	}
+	return out, nil
 }
 
 // authorDomain is the domain of the address in a From field, as a claim to choose a signature by.

@@ -152,6 +152,51 @@ func TestWhoseSignatureHolds(t *testing.T) {
 	}
 }
 
+// together puts reports into one mail.
+func together(reports ...tlsrpt.Report) []byte {
+	var b strings.Builder
+	b.WriteString("From: a@sender.test\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n")
+	for _, r := range reports {
+		fmt.Fprintf(&b, "--x\r\nContent-Type: application/tlsrpt+json\r\n\r\n%s\r\n", r.JSON())
+	}
+	return []byte(b.String() + "--x--\r\n")
+}
+
+func TestAllReportsOfOneMailAreKept(t *testing.T) {
+	w := newWorld(t, zone.New(t, ""))
+	mail := func(reports ...tlsrpt.Report) error {
+		_, err := w.box.Mail(t.Context(), together(reports...), stranger)
+		return err
+	}
+	if err := mail(report("1", "home.test", 1), report("2", "other.test", 0), report("3", "strange.test", 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := mail(report("4", "strange.test", 1), report("5", "strange.test", 0)); !errors.Is(err, reportbox.ErrNoReport) {
+		t.Error("reports about nobody of us are kept", err)
+	}
+	a, b := report("6", "home.test", 0), report("7", "home.test", 0)
+	for i, want := range []int{201, 200} {
+		if code, text := w.box.Posted(t.Context(), append(a.JSON(), b.JSON()...), stranger); code != want {
+			t.Errorf("POST %d: %d %s", i, code, text)
+		}
+	}
+	list, _, err := w.book.List(t.Context(), tlsreports.Query{})
+	kept := ""
+	for _, r := range list {
+		kept += r.ReportID + " "
+	}
+	if err != nil || len(list) != 4 || strings.ContainsAny(kept, "345") {
+		t.Error(kept, err)
+	}
+	told := map[string]int{}
+	for _, e := range w.told {
+		told[string(e.Result)]++
+	}
+	if told[string(event.ReportKept)] != 4 || told[string(event.ReportRefused)] != 2 || told[string(event.ReportCopy)] != 2 {
+		t.Error(told)
+	}
+}
+
 func TestReportsAreKept(t *testing.T) {
 	key, _ := rsa.GenerateKey(rand.Reader, 2048)
 	der, _ := x509.MarshalPKIXPublicKey(&key.PublicKey)

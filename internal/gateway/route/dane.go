@@ -97,7 +97,7 @@ func (h *Hop) publishes(base mail.Domain, domains []mail.Domain, answer dns.TLSA
 		p.Demand = policy.HostDemand()
 		h.TLSA, h.Bases = set.Usable, append([]mail.Domain{base, h.Host}, domains...)
 	default:
-		p.Note = "none of the TLSA records can be used, so that TLS is demanded and nothing more: " +
+		p.Note = "none of the TLSA records can be used, so that they demand TLS and nothing more: " +
 			set.Unusable[0].Why
 	}
 	h.Published = append(h.Published, p)

@@ -27,6 +27,8 @@
 // chain of aliases that loops or has no usable end is no answer, and waits as SERVFAIL does.
 //
 // One bad host never decides for the others: it stays in the plan as a hop with a Problem, and the others are tried.
+// Where all are bad, the problem that tells most is that of the plan, in whatever order the hosts stand
+// (nothingUsable).
 //
 // An MX name that is an alias is followed (RFC 5321 §5.1 forbids it, the field has it). Host stays the name in the MX
 // record: that is the name asked for, and the one the certificate must bear. An MX that is an IP address or localhost
@@ -51,7 +53,7 @@
 //	enforced, and it does not                    the host is passed over: sts-mx-mismatch
 //	enforced, and DNS vouches for usable TLSA records of the host and for the MX record     these alone
 //	testing                                      nothing; what would fall short is recorded
-//	announced, and could not be fetched          nothing; that is recorded
+//	announced, or nobody knows, and not to be had    nothing; that is recorded
 //	the store does not answer                    the delivery waits: policy-unavailable
 //
 // For a message that sets all that aside (Table.Waived, RFC 8689 §3) the same is asked for, nothing of it is demanded,

@@ -13,7 +13,7 @@ import (
 	"postern/internal/policy"
 )
 
-// mxHops walks RFC 5321 §5.1.
+// mxHops walks RFC 5321 §5.1. The hops that it returns may all have problems.
 func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	answer, err := t.cfg.Resolver.MX(ctx, d)
 	if err != nil {
@@ -46,7 +46,7 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 			Text: fmt.Sprintf("mail for %s loops back to us: this gateway is its best mail exchanger, and no route "+
 				"says where to deliver", d)}
 	}
-	return hops, nothingUsable(&Plan{Domain: d, Hops: hops})
+	return hops, nil
 }
 
 // vouchFor marks the names of hops as proven by signed DNS. A hop without a name has nothing to be proven.

@@ -34,10 +34,10 @@ func (t *Table) Plan(ctx context.Context, d mail.Domain) (*Plan, *Problem) {
 			problem = nothingUsable(plan)
 		}
 	}
+	t.explainExceptions(plan)
 	if problem != nil {
 		return nil, problem
 	}
-	t.explainExceptions(plan)
 	plan.Waived = plan.Waived || slices.ContainsFunc(plan.Hops, func(h Hop) bool {
 		return slices.ContainsFunc(h.Published, func(p policy.Published) bool { return p.Mode == policy.Waived })
 	})
@@ -85,8 +85,9 @@ func each(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// nothingUsable returns why no hop of plan has addresses, nil if one has. Of several problems the one tells that gives
-// most hope: a look-up that failed, then an address that may not be dialled, then a host without one.
+// nothingUsable returns why no hop of plan has addresses, nil if one has. Of several problems the one tells that says
+// most, in whatever order the hosts stand: a look-up that failed, for it may be over soon; then a host that the
+// domain's own policy excludes; then an address that may not be dialled, then a host without one.
 func nothingUsable(plan *Plan) *Problem {
 	var best *Problem
 	for i := range plan.Hops {
@@ -94,8 +95,8 @@ func nothingUsable(plan *Plan) *Problem {
 		if h.Problem == nil {
 			return nil
 		}
-		if best == nil || hope(h.Problem.Reason) > hope(best.Reason) {
-			best = h.Problem
+		if p := h.lasting(); best == nil || telling(p.Reason) > telling(best.Reason) {
+			best = p
 		}
 	}
 	if best == nil {
@@ -105,15 +106,26 @@ func nothingUsable(plan *Plan) *Problem {
 	if n := len(plan.Hops); n > 1 {
 		text = fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, text)
 	}
-	return &Problem{Reason: best.Reason, Text: text, Hops: plan.Hops}
+	return &Problem{Reason: best.Reason, Text: text, Hops: plan.Hops, ByAdmin: plan.ByAdmin}
 }
 
-func hope(r policy.Reason) int {
-	switch r {
-	case policy.DNSServfail, policy.DNSTimeout, policy.DNSSECBogus:
-		return 3
-	case policy.MXPrivate, policy.MXLoop:
-		return 2
+// lasting is the problem of a hop that is left when DNS says what one would wish: where an enforced policy does not
+// name the host, an address for it would not help.
+func (h *Hop) lasting() *Problem {
+	for i := range h.Published {
+		p := &h.Published[i]
+		if p.Kind != policy.PublishedSTS || p.Mode != policy.Enforced {
+			continue
+		}
+		for _, s := range p.Shortfalls {
+			return &Problem{Reason: s.Reason, Text: s.Text}
+		}
 	}
-	return 1
+	return h.Problem
+}
+
+// telling orders problems of hosts by how much they tell. No two reasons that a host can have are alike.
+func telling(r policy.Reason) int {
+	return slices.Index([]policy.Reason{policy.DNSNoAddress, policy.MXPrivate, policy.MXLoop, policy.STSMXMismatch,
+		policy.DNSTimeout, policy.DNSServfail, policy.DNSSECBogus}, r)
 }

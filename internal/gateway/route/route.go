@@ -177,6 +177,8 @@ type Problem struct {
 	Signed bool
 	// Hops are those that were passed over, each with a Problem of its own; none where no host was looked at.
 	Hops []Hop
+	// ByAdmin says that the hosts were named by an administrator.
+	ByAdmin bool
 	// Contradicted says that an enforced MTA-STS policy of the domain is in force, so that it takes mail.
 	Contradicted bool
 }

@@ -42,10 +42,11 @@ func (t *Table) startSTS(ctx context.Context, d mail.Domain) (answer func() doma
 
 // applySTS holds the hops of d against its policy (RFC 8461 §4.1). Before a host that the policy does not name counts,
 // the policy is asked for again: the field changes policies and forgets the record. Where the store does not answer it
-// is not known whether there is one, and mail waits.
+// is not known whether there is one, and mail waits; for what DNS says, where no host could be used anyway.
 func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Problem {
 	d, hops := plan.Domain, plan.Hops
-	foreign := func(h Hop) bool { return h.Problem == nil && !p.found.Policy.Matches(h.Host) }
+	usable := slices.ContainsFunc(hops, func(h Hop) bool { return h.Problem == nil })
+	foreign := func(h Hop) bool { return (h.Problem == nil || !usable) && !p.found.Policy.Matches(h.Host) }
 	if p.found != nil && p.found.Policy.Mode != sts.None && slices.ContainsFunc(hops, foreign) {
 		p.found, p.note, p.err = t.cfg.Policies.Again(ctx, d)
 	}
@@ -55,6 +56,7 @@ func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Probl
 	}
 	plan.Waived = p.err != nil && t.cfg.STS == policy.Waived // there may be one
 	switch {
+	case p.err != nil && !usable: // nothingUsable tells
 	case p.err != nil && t.cfg.STS == policy.Enforced:
 		return &Problem{Reason: policy.PolicyUnavailable,
 			Text: fmt.Sprintf("it is not known whether %s has an MTA-STS policy: %v", d, p.err)}
@@ -128,7 +130,7 @@ func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, line
 		hop.Proven, hop.By = true, policy.MXByPolicy
 	}
 	switch {
-	case hop.Problem != nil:
+	case hop.Problem != nil && (names || hop.daneMayGoBefore()):
 	case hop.daneGoesBefore():
 		p.Note = "the host's TLSA records go before it"
 	case names:
@@ -137,7 +139,7 @@ func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, line
 		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", called(hop), d,
 			mail.AtMost(found.Policy.MX, mostNamed, ", "))
 		p.Shortfalls = []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: what}}
-		if p.Mode == policy.Enforced {
+		if p.Mode == policy.Enforced && hop.Problem == nil {
 			hop.Problem, hop.Addrs = &Problem{Reason: policy.STSMXMismatch, Text: what}, nil
 		}
 	}
@@ -149,6 +151,13 @@ func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, line
 func (h *Hop) daneGoesBefore() bool {
 	return slices.ContainsFunc(h.Published, func(p policy.Published) bool {
 		return p.Kind == policy.PublishedDANE && binding(p.Mode) && p.Demand.Channel == policy.Authenticated && !p.Half
+	})
+}
+
+// daneMayGoBefore reports whether the host's own records would decide, had they been to be found.
+func (h *Hop) daneMayGoBefore() bool {
+	return slices.ContainsFunc(h.Published, func(p policy.Published) bool {
+		return p.Kind == policy.PublishedDANE && binding(p.Mode) && len(p.Shortfalls) > 0 && !p.Half
 	})
 }
 

@@ -10,22 +10,22 @@ type Kind string
 
 // The kinds; the list is closed.
 const (
-	NoRecord      Kind = "no-record"       // the domain announces nothing: no fault where nothing is kept
-	RecordGone    Kind = "record-gone"     // the domain announces nothing any more, and a policy of it is kept
-	RecordUnknown Kind = "record-unknown"  // nobody could say whether there is a record
-	RecordInvalid Kind = "record-invalid"  // the record is faulty, or there are two
-	HostUnknown   Kind = "host-unknown"    // the policy host has no address, or nobody could say which
-	HostPrivate   Kind = "host-private"    // the policy host has addresses that we never speak to
-	HostSilent    Kind = "host-silent"     // nothing answers there, or not in time
-	HostRefused   Kind = "host-refused"    // the connection is refused or breaks
-	TLSFailed     Kind = "tls-failed"      // no TLS came about, for a reason other than the certificate
-	Certificate   Kind = "certificate"     // the certificate does not prove the policy host
-	BadStatus     Kind = "bad-status"      // an answer other than 200: a redirect, an error
-	BadAnswer     Kind = "bad-answer"      // an answer that is no HTTP, breaks off, is too large or encoded
-	PolicyInvalid Kind = "policy-invalid"  // what came is no policy
-	NotYet        Kind = "not-yet"         // it is still being asked
-	Busy          Kind = "busy"            // too much else is being asked
-	kindUnknown   Kind = "unknown-failure" // a Fetcher that is not ours gave an error of its own
+	NoRecord      Kind = "no-record"               // the domain announces nothing: no fault where nothing is kept
+	RecordGone    Kind = "record-gone"             // the domain announces nothing any more, and a policy of it is kept
+	RecordUnknown Kind = policy.FaultRecordUnknown // nobody could say whether there is a record
+	RecordInvalid Kind = "record-invalid"          // the record is faulty, or there are two
+	HostUnknown   Kind = "host-unknown"            // the policy host has no address, or nobody could say which
+	HostPrivate   Kind = "host-private"            // the policy host has addresses that we never speak to
+	HostSilent    Kind = "host-silent"             // nothing answers there, or not in time
+	HostRefused   Kind = "host-refused"            // the connection is refused or breaks
+	TLSFailed     Kind = "tls-failed"              // no TLS came about, for a reason other than the certificate
+	Certificate   Kind = "certificate"             // the certificate does not prove the policy host
+	BadStatus     Kind = "bad-status"              // an answer other than 200: a redirect, an error
+	BadAnswer     Kind = "bad-answer"              // an answer that is no HTTP, breaks off, is too large or encoded
+	PolicyInvalid Kind = "policy-invalid"          // what came is no policy
+	NotYet        Kind = policy.FaultNotYet        // it is still being asked
+	Busy          Kind = policy.FaultBusy          // too much else is being asked
+	kindUnknown   Kind = "unknown-failure"         // a Fetcher that is not ours gave an error of its own
 )
 
 // Faults lists the kinds that are faults, but for that of a Fetcher which is not ours.

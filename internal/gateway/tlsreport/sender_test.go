@@ -227,8 +227,12 @@ func TestAReportGoesToAllWhoWantIt(t *testing.T) {
 		if len(mails) != 1 {
 			t.Fatalf("%d mails", len(mails))
 		}
-		letter, err := tlsrpt.FromMail([]byte(mails[0]))
-		if err != nil || letter.Domain != "clinic.test" || len(letter.Oddities) != 0 {
+		letters, err := tlsrpt.FromMail([]byte(mails[0]))
+		if err != nil || len(letters) != 1 {
+			t.Fatalf("%v, %+v", err, letters)
+		}
+		letter := letters[0]
+		if letter.Domain != "clinic.test" || len(letter.Oddities) != 0 {
 			t.Fatalf("%v, %+v", err, letter)
 		}
 		got := letter.Report

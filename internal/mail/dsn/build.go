@@ -3,7 +3,6 @@ package dsn
 import (
 	"bytes"
 	"fmt"
-	"mime"
 	"mime/quotedprintable"
 	"strings"
 	"unicode/utf8"
@@ -96,7 +95,7 @@ func (r *Report) header(b *bytes.Buffer, boundary string) {
 	f := &fields{}
 	f.add("From", "Mail gateway <"+r.From.String()+">")
 	f.add("To", "<"+r.To.String()+">")
-	f.add("Subject", encodeWords(r.subject()))
+	f.add("Subject", mail.EncodeText(r.subject()))
 	f.add("Date", date(r.Now))
 	f.add("Message-ID", "<"+token(r.ID)+"@"+r.ReportingMTA.String()+">")
 	if msgID(r.OriginalMessageID) {
@@ -127,15 +126,6 @@ func (r *Report) subject() string {
 		about = "(your message)"
 	}
 	return said + about
-}
-
-// encodeWords makes s fit a header field: as it is when ASCII, else as encoded words (RFC 2047 §2). Text that already
-// looks like an encoded word is encoded, so that it is not decoded into something else.
-func encodeWords(s string) string {
-	if strings.Contains(s, "=?") && isASCII([]byte(s)) {
-		return strings.ReplaceAll(s, "=?", "= ?")
-	}
-	return mime.QEncoding.Encode("utf-8", s)
 }
 
 // msgID reports whether s is one plain message identifier.

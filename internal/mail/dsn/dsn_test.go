@@ -175,12 +175,30 @@ func TestANoticeSaysThatThePublishedPolicyKeptItWaiting(t *testing.T) {
 			rcpt.Action = Delayed
 			rcpt.Requires, rcpt.Rules, rcpt.Reason = policy.Plaintext, nil, policy.DANEMismatch
 			rcpt.Attempt = &attempt.Attempt{Reason: rcpt.Reason, Tries: []attempt.Try{{Host: "mx.clinic.test", Reason: rcpt.Reason,
-				Published: []policy.Published{{Kind: kind, Mode: mode}}}}}
+				Published: []policy.Published{{Kind: kind, Mode: mode, Shortfalls: []policy.Shortfall{{Reason: rcpt.Reason, Text: "words"}}}}}}}
 			_, parsed := build(t, r)
 			text := strings.Join(strings.Fields(parsed.Human), " ")
 			if strings.Contains(text, want) != said || strings.Contains(text, "a rule of your organisation") {
 				t.Errorf("%s, %s:\n%s", kind, mode, text)
 			}
+		}
+	}
+}
+
+// Who demands protection is said as it is, and what one can change in a rule where a rule demands.
+func TestANoticeSaysWhoDemands(t *testing.T) {
+	for asker, want := range map[string]string{policy.ByRule: "a rule of your organisation says", policy.FromRequireTLS: "REQUIRETLS, with which it was sent, says",
+		policy.ByOwn: "the configuration of the gateway says"} {
+		r := expired()
+		rcpt := &r.Recipients[0]
+		rcpt.Action, rcpt.Asker, rcpt.Reason = Delayed, asker, policy.CertSelfSigned
+		if asker != policy.ByRule {
+			rcpt.Rules = nil
+		}
+		_, parsed := build(t, r)
+		text := strings.Join(strings.Fields(parsed.Human), " ")
+		if !strings.Contains(text, want) || strings.Contains(text, "trust this one in the rule") != (asker == policy.ByRule) {
+			t.Errorf("%s:\n%s", asker, text)
 		}
 	}
 }

@@ -157,7 +157,7 @@ func sentence(rcpt *Recipient) string {
 func (rcpt *Recipient) trouble(p *page, gateway string) {
 	info := rcpt.info()
 	p.field("  ", "What happened", whatHappened(rcpt))
-	who, hint := actor(info.Who, gateway), info.Hint
+	who, hint := actor(info.Who, gateway), rcpt.hint()
 	if rcpt.ByRule != "" {
 		who = "you, or " + actor(policy.Us, gateway)
 		hint = "The rule \"" + safe(rcpt.ByRule) + "\" of your organisation decided this. " +
@@ -168,8 +168,8 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	p.field("  ", "What to do", hint)
 	if rcpt.Action == Delayed && rcpt.Requires > policy.Plaintext && rcpt.Reason.Class().AboutProtection() {
 		p.blank()
-		p.para("  ", "It is waiting because TLS is required: a rule of your organisation says that it may travel "+
-			"only over a connection whose protection is "+rcpt.Requires.String()+". It will not be sent with less.")
+		p.para("  ", "It is waiting because TLS is required: "+rcpt.demand()+" says that it may travel only over a "+
+			"connection whose protection is "+rcpt.Requires.String()+". It will not be sent with less.")
 	}
 	if by := rcpt.publishedBy(); by != "" && rcpt.Action != Delivered && rcpt.Action != Relayed {
 		p.blank()
@@ -214,6 +214,37 @@ func (rcpt *Recipient) abandoned() time.Time {
 		return rcpt.Next[n-1].Until
 	}
 	return rcpt.WillRetryUntil
+}
+
+// asker says who demands protection of the recipient's mail, besides what is published.
+func (rcpt *Recipient) asker() string {
+	if rcpt.Asker == "" && len(rcpt.Rules) > 0 {
+		return policy.ByRule
+	}
+	return rcpt.Asker
+}
+
+// demand is asker for people.
+func (rcpt *Recipient) demand() string {
+	switch rcpt.asker() {
+	case policy.FromRequireTLS:
+		return "REQUIRETLS, with which it was sent,"
+	case policy.ByOwn:
+		return "the configuration of the gateway"
+	}
+	return "a rule of your organisation"
+}
+
+// hint is what whoever must act can do, nothing where there is no reason.
+func (rcpt *Recipient) hint() string {
+	if rcpt.Reason == "" {
+		return ""
+	}
+	kind := ""
+	if p := rcpt.Attempt.KeptBy(); p != nil {
+		kind = p.Kind
+	}
+	return rcpt.info().HintFor(kind, rcpt.asker())
 }
 
 // publishedBy names what the recipient's domain or its host publishes that kept the mail from going; "" where nothing

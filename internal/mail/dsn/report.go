@@ -114,6 +114,8 @@ type Recipient struct {
 	Rules             []string
 	Because           string
 	Requires, Reached policy.Level
+	// Asker says who demands it, of policy.Asker; "" with Rules is those.
+	Asker string
 	// LastAttempt is when it was last tried, WillRetryUntil when it is given up where it is tried now (delayed only).
 	LastAttempt, WillRetryUntil time.Time
 	// Next are the ways that a rule has it take then, one after the other (delayed only).

@@ -108,7 +108,7 @@ func (e *ExceptionEdit) read() (domain mail.Domain, block string, err error) {
 	}
 	x := exception.Exception{Domain: domain, Ignore: e.Ignore, Reason: strings.TrimSpace(e.Reason)}
 	if !e.Remove {
-		if x.Expires, ok = expiry(e.Expires); !ok {
+		if x.Expires, err = rulevalue.ParseExpiry(strings.TrimSpace(e.Expires)); err != nil {
 			fault("expires", "it must end", "write the last day on which it holds, such as 2027-01-31")
 		}
 		if len(x.Ignore) == 0 {
@@ -136,14 +136,4 @@ func (e *ExceptionEdit) read() (domain mail.Domain, block string, err error) {
 // exceptionField is the field that Print writes into a line.
 func exceptionField(line int) string {
 	return map[int]string{2: "domain", 3: "ignore", 4: "reason", 5: "expires"}[line]
-}
-
-// expiry reads a day, through which something holds, or an instant with its zone.
-func expiry(text string) (out rulevalue.Expiry, ok bool) {
-	text = strings.TrimSpace(text)
-	if day, err := time.Parse(time.DateOnly, text); err == nil {
-		return rulevalue.Expiry{At: day.AddDate(0, 0, 1), Date: true}, true
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	return rulevalue.Expiry{At: at.UTC()}, err == nil
 }

@@ -78,7 +78,7 @@ func (p *Publishing) ask(ctx context.Context, v *inforce.View, d mail.Domain, an
 	var hops []route.Hop
 	plan, problem := v.TableFor(d).Plan(ctx, d)
 	if problem != nil {
-		p.Reason, p.Text, hops = problem.Reason, problem.Text, problem.Hops
+		p.Reason, p.Text, hops, p.ByAdmin = problem.Reason, problem.Text, problem.Hops, problem.ByAdmin
 	} else {
 		hops, p.ByAdmin = plan.Hops, plan.ByAdmin
 	}

@@ -296,6 +296,11 @@ func (c *Client) Rules(ctx context.Context) (out RulesView, err error) {
 	return out, c.call(ctx, request{path: "/rules"}, &out)
 }
 
+// Exceptions shows the exceptions of the rules in force.
+func (c *Client) Exceptions(ctx context.Context) (out admin.ExceptionsView, err error) {
+	return out, c.call(ctx, request{path: "/exceptions"}, &out)
+}
+
 // ApplyRules puts a rules file in force, or says what it would change.
 func (c *Client) ApplyRules(ctx context.Context, r admin.ApplyRequest) (out admin.ApplyResult, err error) {
 	q := request{method: http.MethodPut, path: "/rules", body: file{r.Name, r.Text, r.DryRun, r.LetWaitingGo}}

@@ -40,8 +40,8 @@ func siteView(s *queue.Site) SiteView {
 		Failures: s.Failures, Since: trace.Instant(s.Since), RetryAt: trace.Instant(s.RetryAt)}
 	if s.Last != nil && s.Last.Reason != "" {
 		info := s.Last.Reason.Info()
-		v.Reason, v.Text, v.Hint, v.Who = string(s.Last.Reason), cmp.Or(s.Last.Text, info.Text), info.Hint,
-			string(info.Who)
+		v.Reason, v.Text, v.Who = string(s.Last.Reason), cmp.Or(s.Last.Text, info.Text), string(info.Who)
+		v.Hint = s.Last.Hint(s.Requirement.Asker())
 	}
 	return v
 }

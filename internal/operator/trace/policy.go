@@ -14,6 +14,8 @@ type Policy struct {
 	AgeS int64 `json:"age_s"`
 	// Matched is the TLSA record that matched, "" where none did.
 	Matched string `json:"matched,omitempty"`
+	// Also is what applies besides.
+	Also []Policy `json:"also,omitempty"`
 }
 
 // String is one line for people: what is published, and what would have fallen short of it where it is not kept to.
@@ -41,30 +43,47 @@ func requireTLS(reason string) *Policy {
 	return p
 }
 
-// policyOf is what decided of what was published for the hop of a try: what the try fell short of, what is enforced,
-// what is not, what is not known, in that order. It is nil where nothing is.
-func policyOf(try *attempt.Try) *Policy {
-	var out *Policy
-	for i := range try.Published {
-		p := &try.Published[i]
-		if out == nil || weight(p, try) > weight(&out.Published, try) {
-			out = &Policy{Published: *p}
-		}
+// beside puts what the sender asked for beside what is published: in front, unless the try fell short of that.
+func (p *Policy) beside(published *Policy, decided bool) *Policy {
+	switch {
+	case published == nil:
+		return p
+	case decided:
+		published.Also = append(published.Also, *p)
+		return published
 	}
-	if out == nil {
-		return nil
-	}
-	out.AgeS = out.Published.AgeS(try.At)
-	if e := try.Evidence; e != nil && e.DANE != nil && out.Kind == policy.PublishedDANE {
-		out.Matched = e.DANE.Record
-	}
-	return out
+	p.Also = append([]Policy{*published}, published.Also...)
+	p.Also[0].Also = nil
+	return p
 }
 
-func weight(p *policy.Published, try *attempt.Try) int {
-	decides := func(s policy.Shortfall) bool { return s.Reason == try.Reason }
+// policyOf is what was published for the hop of a try, what decided first: what the try fell short of, what is
+// enforced, what is not, what is not known, in that order. It is nil where nothing is.
+func policyOf(try *attempt.Try) *Policy {
+	var all []Policy
+	for i := range try.Published {
+		p := Policy{Published: try.Published[i], AgeS: try.Published[i].AgeS(try.At)}
+		if e := try.Evidence; e != nil && e.DANE != nil && p.Kind == policy.PublishedDANE {
+			p.Matched = e.DANE.Record
+		}
+		all = append(all, p)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	short := try.FellShortOf()
+	slices.SortStableFunc(all, func(a, b Policy) int { return weight(&b, short) - weight(&a, short) })
+	all[0].Also = all[1:len(all):len(all)]
+	if len(all) == 1 {
+		all[0].Also = nil
+	}
+	return &all[0]
+}
+
+// weight orders what is published by how much it decided, where a try fell short of one.
+func weight(p *Policy, short *policy.Published) int {
 	switch {
-	case p.Mode == policy.Enforced && slices.ContainsFunc(p.Shortfalls, decides):
+	case short != nil && p.Kind == short.Kind && p.Mode == policy.Enforced:
 		return 3
 	case p.Mode == policy.Enforced:
 		return 2
@@ -72,4 +91,16 @@ func weight(p *policy.Published, try *attempt.Try) int {
 		return 1
 	}
 	return 0
+}
+
+// decided reports whether something that is published is why a try did not carry mail.
+func decided(try *attempt.Try) bool { return !try.Used && try.FellShortOf() != nil }
+
+// decidedBy is decided of the try that tells most of an attempt.
+func decidedBy(a *attempt.Attempt) bool {
+	if a == nil {
+		return false
+	}
+	try := a.Telling()
+	return try != nil && decided(try)
 }

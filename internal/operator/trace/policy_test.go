@@ -1,11 +1,13 @@
 package trace
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"postern/internal/attempt"
 	"postern/internal/policy"
+	"postern/internal/queue"
 )
 
 func TestWhatWasPublishedIsToldAsItDecided(t *testing.T) {
@@ -44,6 +46,66 @@ func TestWhatWasPublishedIsToldAsItDecided(t *testing.T) {
 		}
 		if p != nil && p.AgeS != c.age {
 			t.Errorf("%s: %d s old, want %d", c.name, p.AgeS, c.age)
+		}
+	}
+}
+
+// waiting is mail that one try did not carry.
+func waiting(try attempt.Try, m queue.Message, ds ...policy.Demand) *queue.Record {
+	return &queue.Record{Message: m, Delivery: queue.Delivery{State: queue.Queued, Demands: ds, Requirement: policy.Join(ds),
+		History: []attempt.Attempt{{At: try.At, Reason: try.Reason, Tries: []attempt.Try{try}}}, Reason: try.Reason}}
+}
+
+// The policy that is named is the one that fell short, and what applies besides stands beside it.
+func TestThePolicyNamedIsTheOneThatFellShort(t *testing.T) {
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	short := func(reason policy.Reason) []policy.Shortfall {
+		return []policy.Shortfall{{Reason: reason, Text: "words"}}
+	}
+	dane := func(s ...policy.Shortfall) policy.Published {
+		return policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced, Records: []string{"3 1 1 ab"}, Shortfalls: s}
+	}
+	sts := func(mode string, s ...policy.Shortfall) policy.Published {
+		return policy.Published{Kind: policy.PublishedSTS, Mode: mode, Hosts: []string{"a.test"}, Shortfalls: s}
+	}
+	ordinary, asked := queue.Message{}, queue.Message{}
+	asked.Envelope.RequireTLS = true
+	rule := policy.Demand{Source: policy.FromRule("clinic"), Requirement: policy.Requirement{Channel: policy.Authenticated}}
+	sender := policy.Demand{Source: policy.FromRequireTLS, Requirement: policy.RequireTLSDemand()}
+	for _, c := range []struct {
+		name   string
+		record *queue.Record
+		policy string
+		detail string // kinds, the first first
+		hint   string
+	}{
+		{"MTA-STS beside a record that matches", waiting(attempt.Try{At: at, Reason: policy.CertSelfSigned,
+			Published: []policy.Published{dane(), sts(policy.Enforced, short(policy.CertSelfSigned)...)}}, ordinary), "sts", "sts dane", `ignore = ["sts"]`},
+		{"both, and DANE gave the reason", waiting(attempt.Try{At: at, Reason: policy.DANEMismatch,
+			Published: []policy.Published{sts(policy.Enforced, short(policy.CertExpired)...), dane(short(policy.DANEMismatch)...)}}, ordinary), "dane", "dane sts", `ignore = ["dane"]`},
+		{"a rule", waiting(attempt.Try{At: at, Reason: policy.CertSelfSigned, Published: []policy.Published{dane(), sts(policy.Testing, short(policy.CertSelfSigned)...)}}, ordinary, rule),
+			"dane", "dane sts", "trust this one in the rule"},
+		{"nobody answered: what applies is told", waiting(attempt.Try{At: at, Reason: policy.ConnectRefused, Published: []policy.Published{dane()}}, ordinary), "dane", "dane", "nc -v"},
+		{"REQUIRETLS, and the records", waiting(attempt.Try{At: at, Reason: policy.DANEMismatch, Published: []policy.Published{dane(short(policy.DANEMismatch)...)}}, asked, sender),
+			"dane", "dane requiretls", "put the old certificate back."},
+		{"REQUIRETLS that is not offered", waiting(attempt.Try{At: at, Reason: policy.RequireTLSNotOffered, Published: []policy.Published{sts(policy.Testing), dane()}}, asked, sender),
+			"requiretls", "requiretls dane sts", "without REQUIRETLS"},
+		{"REQUIRETLS alone", waiting(attempt.Try{At: at, Reason: policy.CertSelfSigned}, asked, sender), "requiretls", "requiretls", "again without REQUIRETLS."},
+		{"delivered", waiting(attempt.Try{At: at, Used: true, Published: []policy.Published{sts(policy.Testing), dane()}}, ordinary), "dane", "dane sts", ""},
+	} {
+		got := Of(c.record)
+		kinds := ""
+		if p := got.PolicyDetail; p != nil {
+			kinds = p.Kind
+			for _, also := range p.Also {
+				kinds += " " + also.Kind
+				if len(also.Also) > 0 {
+					t.Errorf("%s: beside what stands beside: %+v", c.name, also)
+				}
+			}
+		}
+		if got.Policy != c.policy || kinds != c.detail || !strings.Contains(got.Hint, c.hint) || c.hint == "" && got.Hint != "" {
+			t.Errorf("%s: policy %q of %q, %q; want %q of %q, %q", c.name, got.Policy, kinds, got.Hint, c.policy, c.detail, c.hint)
 		}
 	}
 }

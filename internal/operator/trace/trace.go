@@ -73,9 +73,9 @@ type Delivery struct {
 	PresentedNames []string   `json:"presented_names,omitempty"`
 	// ProvedBy is what proved the peer of an authenticated connection: certificate, pin, dane-ee or dane-ta; "" else.
 	ProvedBy string `json:"proved_by"`
-	// Policy is "requiretls" where the sender asked for that; else what the recipient's domain or its mail host
-	// publishes for senders: "dane" or "sts", "" where nothing was found. Whether it is kept to says the mode in its
-	// detail.
+	// Policy is what decided of what the recipient's domain or its mail host publishes for senders, "dane" or "sts",
+	// and "requiretls" where the sender asked for that; "" where nothing was found. Whether it is kept to says the mode
+	// in its detail, and what fell short of it: nothing where a rule alone decided. What applies besides stands there.
 	Policy       string   `json:"policy"`
 	PolicyDetail *Policy  `json:"policy_detail"`
 	Notes        []string `json:"notes,omitempty"`
@@ -189,11 +189,12 @@ func Of(r *queue.Record) Delivery {
 			t.SiteAttempt, t.Reason = newest, string(newest.Reason)
 		}
 	}
-	t.explain(r.State, newest)
+	t.explain(r.State, newest, r.Asker())
 	t.byRule(r)
 	t.fill(newest)
 	if r.Message.Envelope.RequireTLS {
-		t.Policy, t.PolicyDetail = policy.FromRequireTLS, requireTLS(t.Reason)
+		t.PolicyDetail = requireTLS(t.Reason).beside(t.PolicyDetail, decidedBy(newest))
+		t.Policy = t.PolicyDetail.Kind
 	}
 	return t
 }
@@ -242,14 +243,18 @@ func heldWhy(r *queue.Record) string {
 }
 
 // explain fills what the reason means. The class of the status follows the state.
-func (t *Delivery) explain(state queue.State, newest *attempt.Attempt) {
+func (t *Delivery) explain(state queue.State, newest *attempt.Attempt, asker string) {
 	class := map[queue.State]string{queue.Delivered: "2", queue.Failed: "5", queue.Queued: "4", queue.Sending: "4",
 		queue.Held: "4"}[state]
 	var info policy.Info
 	if t.Reason != "" {
 		info = policy.Reason(t.Reason).Info()
+		t.Hint = info.HintFor("", asker)
 	}
-	t.Text, t.Hint, t.Who = info.Text, info.Hint, string(info.Who)
+	t.Text, t.Who = info.Text, string(info.Who)
+	if newest != nil && string(newest.Reason) == t.Reason {
+		t.Hint = newest.Hint(asker)
+	}
 	detail := info.Status
 	if newest != nil && newest.Text != "" && string(newest.Reason) == t.Reason {
 		t.Text = newest.Text

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
@@ -32,6 +33,18 @@ type Exception struct {
 // String says which exception it is, and why, in a part of a sentence.
 func (e *Exception) String() string {
 	return fmt.Sprintf("an exception until %s: %s", e.Expires, e.Reason)
+}
+
+// Aside says what is set aside at a time: by kind, and why. It is nil for nothing.
+func (e *Exception) Aside(now time.Time) map[string]string {
+	if e == nil || e.Expires.Over(now) {
+		return nil
+	}
+	out := map[string]string{}
+	for _, kind := range e.Ignore {
+		out[kind] = e.String()
+	}
+	return out
 }
 
 // Title is what lists of changes and warnings call it. No rule can have that name.
@@ -87,6 +100,10 @@ func (x *Exception) read(p *tomlfile.Problems, table *tomlfile.Node) {
 			}
 			x.Domain = d
 		case "ignore":
+			if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
+				p.Add(e.At, "ignore is an empty list, so that nothing is set aside", `write "dane", "sts" or both`)
+				continue
+			}
 			x.Ignore = p.Strings(e, func(value string, at tomlfile.Span) {
 				if value != policy.PublishedDANE && value != policy.PublishedSTS {
 					p.Add(at, tomlfile.Quote(tomlfile.Clip(value))+" is nothing that a domain publishes",

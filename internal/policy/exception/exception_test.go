@@ -36,6 +36,7 @@ func TestWhatAnExceptionMustSay(t *testing.T) {
 		{"reason = 'x'", "reason = ' '", "the exception has no reason"},
 		{"'a.test'", "'*.a.test'", "is no domain"},
 		{"'a.test'", "'[192.0.2.1]'", "is no domain"},
+		{"['sts']", "[]", "write \"dane\", \"sts\" or both"},
 		{"['sts']", "['tls']", "is nothing that a domain publishes"},
 		{"2027-01-31", "'2027-01-31'", "expires is no date"},
 		{"reason", "why = 'x'\nreason", "unknown key"},

@@ -34,6 +34,7 @@ func (j *judgement) hosts(d *SeenDomain, configured sts.Policy) {
 	if len(ours) == 0 {
 		j.noMX(d, foreign)
 	}
+	j.nullBeside(d)
 	for _, host := range foreign {
 		if len(ours) > 0 {
 			j.add(Finding{Code: MXForeign, Level: Warning, Domain: d.Name, Name: d.Name.String(), There: host.String(),
@@ -72,12 +73,26 @@ func (j *judgement) noMX(d *SeenDomain, foreign []mail.Domain) {
 		f.Text = fmt.Sprintf("no MX record of %s names this gateway: its mail goes elsewhere", d.Name)
 		f.Hint = "publish the MX record that `postern records` prints, or have tls.certificates and sts name this " +
 			"gateway as the MX record does"
-	case slices.ContainsFunc(d.MX.Records, dns.MX.Null):
+	case len(d.MX.Records) > 0 && allNull(d.MX.Records):
 		f.There, f.Text = "0 .", d.Name.String()+" says by a null MX that it takes no mail (RFC 7505)"
 	case dns.IsNXDomain(d.MXErr):
 		f.Text = "there is no " + d.Name.String() + " in DNS"
 	}
 	j.add(f)
+}
+
+// nullBeside judges a null MX that is not alone, which it must be (RFC 7505 §3): some senders read it and return mail.
+func (j *judgement) nullBeside(d *SeenDomain) {
+	if slices.ContainsFunc(d.MX.Records, dns.MX.Null) && !allNull(d.MX.Records) {
+		j.add(Finding{Code: MXNullBeside, Level: Wrong, Domain: d.Name, Name: d.Name.String(), There: "0 .",
+			Text: fmt.Sprintf("a null MX, by which %s says that it takes no mail, stands beside other MX records, "+
+				"which RFC 7505 §3 forbids: some senders return mail for it", d.Name),
+			Hint: "take the record out that ends with \"0 .\""})
+	}
+}
+
+func allNull(records []dns.MX) bool {
+	return !slices.ContainsFunc(records, func(mx dns.MX) bool { return !mx.Null() })
 }
 
 // address judges whether a mail host can be reached by its name.

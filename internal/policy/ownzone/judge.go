@@ -30,6 +30,8 @@ const (
 	MXForeign   Code = "mx-not-ours"   // an MX record names a host that is not ours
 	MXNoAddress Code = "mx-no-address" // a mail host cannot be reached by its name
 	MXAlias     Code = "mx-alias"      // a mail host is an alias
+	// a null MX stands beside other MX records
+	MXNullBeside Code = "mx-null-beside"
 	// the domain's MX records are not signed, and the host has TLSA records
 	MXUnsigned         Code = "mx-unsigned"
 	MXNotInPolicy      Code = "mx-not-in-policy"     // the policy does not name a mail host
@@ -63,8 +65,8 @@ const (
 
 // Codes lists all of them.
 func Codes() []Code {
-	return []Code{MXMissing, MXForeign, MXNoAddress, MXAlias, MXUnsigned, MXNotInPolicy, STSRecordMissing,
-		STSRecordDouble,
+	return []Code{MXMissing, MXForeign, MXNoAddress, MXAlias, MXNullBeside, MXUnsigned, MXNotInPolicy,
+		STSRecordMissing, STSRecordDouble,
 		STSRecordMalformed, STSIDDiffers, STSNotConfigured, STSHostUnreachable, STSHostCertificate, STSHostAnswer,
 		STSHostUnknown,
 		STSPolicyMalformed, STSPolicyDiffers, CertificateFails, TLSRPTMissing, TLSRPTDouble, TLSRPTMalformed,

@@ -123,6 +123,11 @@ func TestMistakesOfTheFieldAreFound(t *testing.T) {
 		{"no MX record: mail goes to the web server by its address", func(w *world) { w.d.MX.Records = nil }, "mx-missing"},
 		{"the domain has run out", func(w *world) { w.d.MX, w.d.MXErr = dns.MXAnswer{}, failing(dns.NXDomain) }, "mx-missing"},
 		{"a null MX is left from when the domain had no mail", func(w *world) { w.d.MX.Records = []dns.MX{{Text: "."}} }, "mx-missing"},
+		{"it was left in beside the new record", func(w *world) { w.d.MX.Records = append(w.d.MX.Records, dns.MX{Text: "."}) }, "mx-null-beside"},
+		{"twice, and nothing else", func(w *world) { w.d.MX.Records = []dns.MX{{Text: "."}, {Pref: 10, Text: "."}} }, "mx-missing"},
+		{"beside the provider of before", func(w *world) {
+			w.d.MX.Records = []dns.MX{mx(0, mail.MustDomain("home-test.mail.protection.test")), {Text: "."}}
+		}, "mx-missing mx-null-beside mx-not-in-policy"},
 		{"MX still names the provider of before", func(w *world) { w.d.MX.Records = []dns.MX{mx(0, mail.MustDomain("home-test.mail.protection.test"))} }, "mx-missing mx-not-in-policy"},
 		{"MX names an address", func(w *world) { w.d.MX.Records = append(w.d.MX.Records, dns.MX{Pref: 20, Text: `mail\032.home.test`}) }, "mx-no-address"},
 		{"a backup MX of the provider is forgotten, and the policy does not name it", func(w *world) {

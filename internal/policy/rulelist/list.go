@@ -95,6 +95,10 @@ func (l *List) read(p *tomlfile.Problems, table *tomlfile.Node, held map[string]
 				l.File = s
 			}
 		case "values":
+			if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
+				p.Add(e.At, "values is an empty list", `write values = ["clinic.test"], or file = "clinics.txt" instead`)
+				continue
+			}
 			l.Values = p.Strings(e, func(value string, at tomlfile.Span) {
 				if err := l.add(value); err != "" {
 					p.Add(at, fmt.Sprintf("%s in the list: %s", tomlfile.Quote(tomlfile.Clip(value)), err), listHint)

@@ -20,15 +20,7 @@ func (s *Set) Excepted(d mail.Domain, now time.Time) map[string]string {
 	if s == nil {
 		return nil
 	}
-	e := s.excepted[d]
-	if e == nil || e.Expires.Over(now) {
-		return nil
-	}
-	out := map[string]string{}
-	for _, kind := range e.Ignore {
-		out[kind] = e.String()
-	}
-	return out
+	return s.excepted[d].Aside(now)
 }
 
 // ExceptionEnds is when the exception for a domain does; zero where there is none.

@@ -33,6 +33,15 @@ func ReadExpiry(p *tomlfile.Problems, e tomlfile.Entry) Expiry {
 	return Expiry{}
 }
 
+// ParseExpiry reads what Expiry.String prints of one that is not never.
+func ParseExpiry(text string) (Expiry, error) {
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		return Expiry{At: day.AddDate(0, 0, 1), Date: true}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	return Expiry{At: at.UTC()}, err
+}
+
 // Expiry is the first instant at which a rule no longer applies. The zero value is never.
 type Expiry struct {
 	At time.Time // UTC

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
-	"mime"
 	"mime/quotedprintable"
 	"slices"
 	"strings"
@@ -87,7 +86,8 @@ func (m *Message) Compose() []byte {
 func (m *Message) header(b *bytes.Buffer, boundary string) {
 	field := func(name string, words ...string) { fmt.Fprintf(b, "%s: %s\r\n", name, strings.Join(words, "\r\n ")) }
 	if organization := clean(m.Report.Organization); organization != "" {
-		name := strings.ReplaceAll(mime.QEncoding.Encode("utf-8", phrase(organization)), "?= =?", "?=\r\n =?")
+		name := strings.ToValidUTF8(organization[:min(len(organization), maxName)], "")
+		name = strings.ReplaceAll(mail.EncodePhrase(name), "?= =?", "?=\r\n =?")
 		field("From", name, "<"+m.From.String()+">")
 	} else {
 		field("From", "<"+m.From.String()+">")
@@ -106,16 +106,8 @@ func (m *Message) header(b *bytes.Buffer, boundary string) {
 	b.WriteString("\r\n")
 }
 
-// phrase is a name in a From field: quoted where it is plain, and as it is where it will be encoded.
-func phrase(name string) string {
-	if len(name) > 200 {
-		name = strings.ToValidUTF8(name[:200], "")
-	}
-	if strings.ContainsFunc(name, func(c rune) bool { return c > '~' }) {
-		return name
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "=?", "= ?").Replace(name) + `"`
-}
+// maxName bounds the organization's name in a From field, in octets.
+const maxName = 200
 
 // maxResults is how many results the text for people names.
 const maxResults = 11

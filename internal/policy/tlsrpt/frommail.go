@@ -34,34 +34,67 @@ const (
 	MaxMail       = MaxSize/2*3 + 1<<20 // bytes
 	maxParts      = 100
 	maxMailDepth  = 8
-	maxCandidates = 5
+	maxCandidates = 10
 )
 
-// FromMail finds the report in a mail: header section and body, with any line ends. The error is ErrNoReport, or a
-// *Fault where there is one that cannot be read. What the report does not say and the mail does, as the domain or the
-// time, is taken from the mail.
-func FromMail(content []byte) (Letter, error) {
+// FromMail finds the reports in a mail: header section and body, with any line ends. RFC 8460 §5.3 has one; some send
+// several, as parts of one mail, and all are returned, at least one. The error is ErrNoReport, or a *Fault where there
+// is one that cannot be read, or too many. What a report does not say and the mail does, as the domain or the time, is
+// taken from the mail.
+func FromMail(content []byte) ([]Letter, error) {
 	if len(content) > MaxMail {
-		return Letter{}, faultf("the mail is larger than %d bytes", MaxMail)
+		return nil, faultf("the mail is larger than %d bytes", MaxMail)
 	}
 	f := finder{}
 	header := mail.ParseHeader(content)
 	f.part(header, content[header.Size():], 0)
 	slices.SortStableFunc(f.found, func(a, b candidate) int { return a.rank - b.rank })
+	var out []Letter
 	var first error = ErrNoReport
 	for _, c := range f.found[:min(len(f.found), maxCandidates)] {
-		reading, err := Parse(decode(c.encoding, c.body))
-		if err == nil {
+		readings, err := ParseAll(decode(c.encoding, c.body))
+		if err != nil && first == ErrNoReport && c.rank < rankMaybe {
+			first = err
+		}
+		for _, reading := range readings {
 			letter := Letter{Reading: reading, FileName: clean(c.name), Domain: named(header, "TLS-Report-Domain"),
 				Submitter: named(header, "TLS-Report-Submitter")}
 			letter.fill()
-			return letter, nil
-		}
-		if first == ErrNoReport && c.rank < rankMaybe {
-			first = err
+			out = append(out, letter)
 		}
 	}
-	return Letter{}, first
+	if len(out) == 0 {
+		return nil, first
+	}
+	if err := within(out, len(f.found), first); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// within holds what was found in a mail against the bounds of one, so that it is all kept or none. Where a part that
+// says it is a report cannot be read, the others tell of it.
+func within(found []Letter, candidates int, unread error) error {
+	entries := 0
+	for i := range found {
+		for j := range found[i].Report.Policies {
+			entries += 1 + len(found[i].Report.Policies[j].Failures)
+		}
+		if unread != ErrNoReport {
+			odd := oddities(found[i].Oddities)
+			odd.add("another part of the mail says that it is a report, and cannot be read: %s", unread)
+			found[i].Oddities = odd
+		}
+	}
+	switch {
+	case candidates > maxCandidates:
+		return faultf("the mail has more than %d parts that may be reports", maxCandidates)
+	case len(found) > maxReports:
+		return faultf("the mail has more than %d reports", maxReports)
+	case entries > MaxEntries:
+		return faultf("the reports of the mail have more than %d entries", MaxEntries)
+	}
+	return nil
 }
 
 // named is a name in a field of a header section.

@@ -89,17 +89,17 @@ func TestTheMailIsThatOfRFC8460(t *testing.T) {
 
 func TestOurMailIsReadByUs(t *testing.T) {
 	m := message(t)
-	for _, organization := range []string{"Company-X", "Klinik Süd gGmbH", `a "b" \c`, "x\r\nBcc: y@z.test", "=?utf-8?q?=0d?=", strings.Repeat("ü", 900), ""} {
+	for _, organization := range []string{"Company-X", "Klinik Süd gGmbH", "Bücher GmbH, Wien (Praxis)", `Bücher "Wien" <x@y.test>`, `a "b" \c`, "x\r\nBcc: y@z.test", "=?utf-8?q?=0d?=", strings.Repeat("ü", 900), ""} {
 		m.Report.Organization = organization
 		text := m.Compose()
 		parsed, err := mail.ReadMessage(bytes.NewReader(text))
 		if err != nil || len(parsed.Header) != 11 {
 			t.Fatalf("%q: %v %v", organization, parsed.Header, err)
 		}
-		if _, err := parsed.Header.AddressList("From"); err != nil {
-			t.Errorf("%q: %v %q", organization, err, parsed.Header.Get("From"))
+		if from, err := parsed.Header.AddressList("From"); err != nil || len(from) != 1 || from[0].Address != "tls-reports@mail.sender.test" {
+			t.Errorf("%q: %v %v %q", organization, from, err, parsed.Header.Get("From"))
 		}
-		got, err := tlsrpt.FromMail(text)
+		got, err := fromMail(text)
 		if err != nil || !reflect.DeepEqual(got.Report.Policies, m.Report.Policies) || got.Domain != "company-y.test" ||
 			got.Submitter != "mail.sender.test" || got.FileName != m.FileName() || len(got.Oddities) > 0 {
 			t.Errorf("%q: %+v, %v", organization, got, err)
@@ -114,6 +114,15 @@ func TestOurMailIsReadByUs(t *testing.T) {
 	if m.ReportID() != "<2026-11-28.abc@mail.sender.test>" {
 		t.Error(m.ReportID())
 	}
+}
+
+// fromMail is the first report of a mail.
+func fromMail(text []byte) (tlsrpt.Letter, error) {
+	all, err := tlsrpt.FromMail(text)
+	if err != nil {
+		return tlsrpt.Letter{}, err
+	}
+	return all[0], nil
 }
 
 type mailCase struct{ name, text, want string } // want is part of the error, "" where the report is found
@@ -179,7 +188,7 @@ func TestMailsOfTheField(t *testing.T) {
 	want := sketch(example(t))
 	for _, c := range mailCases() {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := tlsrpt.FromMail([]byte(c.text))
+			got, err := fromMail([]byte(c.text))
 			switch {
 			case c.want == "" && (err != nil || sketch(got.Report) != want):
 				t.Errorf("%v\n%s", err, sketch(got.Report))
@@ -190,12 +199,48 @@ func TestMailsOfTheField(t *testing.T) {
 	}
 }
 
+// Some send the reports of several days, or of several policies, in one mail.
+func TestAllReportsOfAMailAreFound(t *testing.T) {
+	one := func(id, domain string) string {
+		return `{"organization-name":"S","report-id":"` + id + `","policies":[{"policy":{"policy-type":"sts","policy-domain":"` + domain + `"}}]}`
+	}
+	attached := func(name, body string) string {
+		return "--x\nContent-Type: application/tlsrpt+gzip; name=\"" + name + "\"\nContent-Transfer-Encoding: base64\n\n" + base64.StdEncoding.EncodeToString(zip([]byte(body))) + "\n"
+	}
+	many := func(n int) (all string) {
+		for range n {
+			all += attached("a.json.gz", one("1", "a.test"))
+		}
+		return all
+	}
+	for name, c := range map[string]struct{ parts, want, odd string }{
+		"two parts":                   {attached("a.json.gz", one("1", "a.test")) + attached("b.json.gz", one("2", "b.test")), "1 a.test, 2 b.test", ""},
+		"a list, and one beside it":   {attached("a.json.gz", "["+one("1", "a.test")+","+one("2", "b.test")+"]") + attached("b.json.gz", one("3", "c.test")), "1 a.test, 2 b.test, 3 c.test", ""},
+		"one that cannot be read":     {attached("a.json.gz", one("1", "a.test")) + attached("b.json.gz", one("2", "b.test")[:40]), "1 a.test", "another part of the mail"},
+		"as many as are taken":        {many(10), strings.Repeat("1 a.test, ", 9) + "1 a.test", ""},
+		"one more":                    {many(11), "more than 10 parts", ""},
+		"more reports than are taken": {attached("a.json.gz", strings.Repeat(one("1", "a.test"), 15)) + attached("b.json.gz", strings.Repeat(one("1", "a.test"), 15)), "more than 20 reports", ""},
+	} {
+		found, err := tlsrpt.FromMail([]byte("From: a@b.test\nContent-Type: multipart/mixed; boundary=x\n\n" + c.parts + "--x--\n"))
+		var got, odd []string
+		for _, l := range found {
+			got, odd = append(got, l.Report.ID+" "+l.Report.Policies[0].Domain), append(odd, l.Oddities...)
+		}
+		switch said := strings.Join(odd, "\n"); {
+		case err != nil && !strings.Contains(err.Error(), c.want), err == nil && strings.Join(got, ", ") != c.want:
+			t.Errorf("%s: %q, %v, want %s", name, got, err, c.want)
+		case !strings.Contains(said, c.odd):
+			t.Errorf("%s: %s, want %s", name, said, c.odd)
+		}
+	}
+}
+
 func TestAMailOfAPersonIsNoFaultyReport(t *testing.T) {
-	_, err := tlsrpt.FromMail([]byte("From: a@b.test\n\n{\"hello\": \"world\"}\n"))
+	_, err := fromMail([]byte("From: a@b.test\n\n{\"hello\": \"world\"}\n"))
 	if !errors.Is(err, tlsrpt.ErrNoReport) {
 		t.Error(err)
 	}
-	_, err = tlsrpt.FromMail(make([]byte, tlsrpt.MaxMail+1))
+	_, err = fromMail(make([]byte, tlsrpt.MaxMail+1))
 	if err == nil || errors.Is(err, tlsrpt.ErrNoReport) {
 		t.Error(err)
 	}
@@ -204,7 +249,7 @@ func TestAMailOfAPersonIsNoFaultyReport(t *testing.T) {
 // What the report leaves out, the mail often says.
 func TestTheMailSaysWhatTheReportLeavesOut(t *testing.T) {
 	const bare = `{"report-id":"1","policies":[{"policy":{"policy-type":"no-policy-found"}}]}`
-	got, err := tlsrpt.FromMail([]byte("From: a@b.test\nTLS-Report-Submitter: MX.Sender.test\nContent-Type: application/tlsrpt+json\n" +
+	got, err := fromMail([]byte("From: a@b.test\nTLS-Report-Submitter: MX.Sender.test\nContent-Type: application/tlsrpt+json\n" +
 		"Content-Disposition: attachment; filename=\"sender.test!Clinic.test!1795824000!1795910399!x.json\"\n\n" + bare))
 	if err != nil || got.Domain != "clinic.test" || got.Submitter != "mx.sender.test" || got.Report.Policies[0].Domain != "clinic.test" ||
 		got.Report.Start != time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC) || got.Report.End != time.Date(2026, 11, 28, 23, 59, 59, 0, time.UTC) {
@@ -217,7 +262,7 @@ func TestAMailOfManyBombsIsGivenUp(t *testing.T) {
 	bomb := base64.StdEncoding.EncodeToString(zip(make([]byte, tlsrpt.MaxSize)))
 	part := "--x\nContent-Type: application/tlsrpt+gzip\nContent-Transfer-Encoding: base64\n\n" + bomb + "\n"
 	began := time.Now()
-	_, err := tlsrpt.FromMail([]byte("Content-Type: multipart/mixed; boundary=x\n\n" + strings.Repeat(part, 200)))
+	_, err := fromMail([]byte("Content-Type: multipart/mixed; boundary=x\n\n" + strings.Repeat(part, 200)))
 	if took := time.Since(began); err == nil || took > time.Minute {
 		t.Error(err, took)
 	}
@@ -229,7 +274,7 @@ func FuzzFromMail(f *testing.F) {
 		f.Add([]byte(c.text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := tlsrpt.FromMail(data)
+		got, err := fromMail(data)
 		var fault *tlsrpt.Fault
 		if err != nil && !errors.Is(err, tlsrpt.ErrNoReport) && !errors.As(err, &fault) {
 			t.Errorf("%T %v", err, err)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"unicode"
 )
 
@@ -17,22 +18,37 @@ type Reading struct {
 	Oddities []string
 }
 
-// Parse reads a document, compressed with gzip or not. The error is a *Fault: it is none, or cut off, or out of
-// bounds. It keeps nothing of data, and its work is linear in what is unpacked.
+// Parse is ParseAll of a document that should have one report in it; of several it returns the first.
 func Parse(data []byte) (Reading, error) {
-	r := &reader{seen: map[[sha256.Size]byte]bool{}}
-	data, err := r.unpack(data)
+	all, err := ParseAll(data)
 	if err != nil {
 		return Reading{}, err
 	}
+	if len(all) > 1 {
+		odd := oddities(all[0].Oddities)
+		odd.add("there is more than one report, and the first counts")
+		all[0].Oddities = odd
+	}
+	return all[0], nil
+}
+
+// ParseAll reads a document, compressed with gzip or not. RFC 8460 §4 has one report in it; where there is a list of
+// them, or one stands behind the other, all are returned, at least one. The error is a *Fault: it is none, or cut off,
+// or out of bounds. It keeps nothing of data, and its work is linear in what is unpacked.
+func ParseAll(data []byte) ([]Reading, error) {
+	r := &reader{}
+	data, err := r.unpack(data)
+	if err != nil {
+		return nil, err
+	}
 	data = plain(data)
 	if fault := recognise(data); fault != nil {
-		return Reading{}, fault
+		return nil, fault
 	}
 	if err := r.document(data); err != nil {
-		return Reading{}, err
+		return nil, err
 	}
-	return Reading{r.report, r.odd}, nil
+	return r.all(), nil
 }
 
 // maxLayers is how often a document may be compressed: some are twice, once by the program and once by its HTTP
@@ -54,9 +70,11 @@ func (r *reader) unpack(data []byte) ([]byte, error) {
 		out, err := gunzip(data)
 		switch {
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			r.odd.add("the compressed file is cut off")
-		case err != nil:
+			r.general.add("the compressed file is cut off")
+		case err != nil && len(out) == 0:
 			return nil, faultf("the compressed file is damaged")
+		case err != nil:
+			r.general.add("the compressed file is damaged behind what could be read")
 		}
 		data = out
 	}
@@ -64,14 +82,35 @@ func (r *reader) unpack(data []byte) ([]byte, error) {
 
 func zipped(data []byte) bool { return bytes.HasPrefix(data, []byte{0x1f, 0x8b}) }
 
-// gunzip reads the first member of a gzip file; what follows it is not looked at.
-func gunzip(data []byte) ([]byte, error) {
-	z, err := gzip.NewReader(bytes.NewReader(data))
+// gunzip reads all members of a gzip file (RFC 1952 §2.2), one behind the other; what follows them and is none is not
+// looked at. Of a first member that is damaged it returns nothing, of a further one what came before.
+func gunzip(data []byte) (out []byte, err error) {
+	in := bytes.NewReader(data)
+	z, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, err
 	}
-	z.Multistream(false)
-	return io.ReadAll(io.LimitReader(z, MaxSize+1))
+	for {
+		z.Multistream(false)
+		more, err := io.ReadAll(io.LimitReader(z, int64(MaxSize+1-len(out))))
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return append(out, more...), err
+		case err != nil:
+			return out, err
+		}
+		if len(out) == 0 {
+			out = more // nearly always the only one
+		} else {
+			out = append(out, more...)
+		}
+		if len(out) > MaxSize || !zipped(data[len(data)-in.Len():]) {
+			return out, nil
+		}
+		if err := z.Reset(in); err != nil {
+			return out, err
+		}
+	}
 }
 
 // plain is a text without a byte order mark and blanks in front, and with blanks for control characters: JSON allows
@@ -107,46 +146,82 @@ func recognise(data []byte) *Fault {
 	return faultf("it is no JSON: it begins with %s", said(string(data[:min(len(data), maxSaid)])))
 }
 
+// maxReports is how many reports one document, or one mail, may hold.
+const maxReports = 20
+
 // reader reads one document token by token, so that no more of it is held than what is kept.
 type reader struct {
-	report  Report
-	odd     oddities
+	found   []Reading
+	general oddities // of the document, whatever is in it
 	dec     *json.Decoder
-	entries int                        // of MaxEntries
-	known   bool                       // a field of a report was there
-	lone    *readPolicy                // a policy that stands in the report itself
-	seen    map[[sha256.Size]byte]bool // policies, to find those that stand there twice
+	entries int // of MaxEntries
+	reading
 }
 
+// reading is one report under way.
+type reading struct {
+	report Report
+	odd    oddities
+	known  bool                       // a field of a report was there
+	lone   *readPolicy                // a policy that stands in the report itself
+	seen   map[[sha256.Size]byte]bool // policies, to find those that stand there twice
+}
+
+// document reads what stands one behind the other, each a report or a list of reports.
 func (r *reader) document(data []byte) error {
 	r.dec = json.NewDecoder(bytes.NewReader(data))
 	r.dec.UseNumber()
-	first := true
-	err := r.value(func(t json.Token) error {
-		return r.list(t, func(t json.Token) error {
-			if !first {
-				r.odd.add("there is more than one report, and the first counts")
-				return r.skip(t)
-			}
-			first = false
-			return r.object(t, "report", r.reportField)
-		})
-	})
-	switch {
-	case err != nil:
-		return err
-	case !r.known:
-		return faultf("it is JSON and no TLS report: it has neither policies nor an organization nor an ID")
+	for {
+		before := len(r.found)
+		err := r.value(func(t json.Token) error { return r.list(t, r.one) })
+		rest := bytes.TrimSpace(data[r.dec.InputOffset():])
+		switch {
+		case err != nil && before == 0:
+			return err
+		case len(r.found) > maxReports:
+			return faultf("there are more than %d reports in it", maxReports)
+		case len(r.found) == 0:
+			return faultf("it is JSON and no TLS report: it has neither policies nor an organization nor an ID")
+		case err != nil, len(rest) > 0 && rest[0] != '{' && rest[0] != '[':
+			r.general.add("more stands behind the report, and is passed over")
+			return nil
+		case len(rest) == 0:
+			return nil
+		}
 	}
-	if rest := data[r.dec.InputOffset():]; len(bytes.TrimSpace(rest)) > 0 {
-		r.odd.add("more stands behind the report, and is passed over")
+}
+
+// one reads one report of those in the document.
+func (r *reader) one(t json.Token) error {
+	if len(r.found) > maxReports {
+		return r.skip(t)
+	}
+	r.reading = reading{seen: map[[sha256.Size]byte]bool{}}
+	if err := r.object(t, "report", r.reportField); err != nil {
+		return err
+	}
+	if !r.known {
+		return nil
 	}
 	if r.lone != nil {
 		r.odd.add("a policy stands in the report itself, want a list of policies")
 		r.keep(*r.lone)
 	}
 	r.complete()
+	r.found = append(r.found, Reading{r.report, r.odd})
 	return nil
+}
+
+// all are the reports that were found, each with what is odd about the document.
+func (r *reader) all() []Reading {
+	for i := range r.found {
+		odd := slices.Clone(r.general)
+		for _, text := range r.found[i].Oddities {
+			odd.add("%s", text)
+		}
+		r.found[i].Oddities = odd
+	}
+	return r.found
 }
 
 // complete tells what is missing or contradicts itself.

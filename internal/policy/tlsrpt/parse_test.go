@@ -256,6 +256,57 @@ func TestACompressedFileWithoutItsEndIsReadWhereTheReportIsWhole(t *testing.T) {
 	}
 }
 
+// A gzip file may have several members, and what they hold is one after the other (RFC 1952 §2.2).
+func TestAllMembersOfACompressedFileAreRead(t *testing.T) {
+	whole := withPolicy(sts + "," + sum)
+	in := func(parts ...string) (out []byte) {
+		for _, p := range parts {
+			out = append(out, zip([]byte(p))...)
+		}
+		return out
+	}
+	big := strings.Repeat(" ", tlsrpt.MaxSize/2)
+	second := in(whole, "more")
+	for name, c := range map[string]struct {
+		data    []byte
+		want    string // the sketch, or words of the error
+		odd     string
+		reports int
+	}{
+		"a report in two":           {in(whole[:100], whole[100:]), stsLine("5/0"), "", 1},
+		"an empty one between":      {in(whole[:100], "", whole[100:]), stsLine("5/0"), "", 1},
+		"each an own report":        {in(whole, whole), stsLine("5/0"), "", 2},
+		"within the bound":          {in(big, whole), stsLine("5/0"), "", 1},
+		"beyond the bound together": {in(big, big, whole), "larger than", "", 0},
+		"the second cut off":        {second[:len(second)-9], stsLine("5/0"), "cut off", 1},
+		"the second damaged":        {append(second[:len(second)-8], "damaged!"...), stsLine("5/0"), "damaged behind", 1},
+		"the first damaged":         {append(zip([]byte(whole))[:len(zip([]byte(whole)))-8], "damaged!"...), "damaged", "", 0},
+		"something else behind":     {append(in(whole), "\x1f and no member"...), stsLine("5/0"), "", 1},
+	} {
+		got, err := tlsrpt.ParseAll(c.data)
+		switch {
+		case len(got) != c.reports:
+			t.Errorf("%s: %d reports, %v, want %d", name, len(got), err, c.reports)
+		case err != nil && !strings.Contains(err.Error(), c.want):
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		case err == nil && (sketch(got[0].Report) != c.want || !strings.Contains(strings.Join(got[0].Oddities, "\n"), c.odd)):
+			t.Errorf("%s: %v, want %s and %q", name, got[0], c.want, c.odd)
+		}
+	}
+}
+
+func TestAllReportsOfADocumentAreFound(t *testing.T) {
+	whole := withPolicy(sts + "," + sum)
+	for text, want := range map[string]int{"[" + whole + "," + whole + "]": 2, whole + "\n" + whole: 2, "[" + whole + "]" + whole + "[" + whole + "]": 3,
+		"[" + whole + `,{"x":1},null,"y"]`: 1, whole + "{": 1, whole + `{"x":1}`: 1, strings.Repeat(whole, 20): 20, strings.Repeat(whole, 21): 0,
+		"[" + strings.Repeat(whole+",", 30) + "{}]": 0, "[[" + whole + "]]": 0} {
+		got, err := tlsrpt.ParseAll([]byte(text))
+		if len(got) != want || (err == nil) != (want > 0) {
+			t.Errorf("%.60s...: %d reports, %v, want %d", text, len(got), err, want)
+		}
+	}
+}
+
 func TestTextsAndOdditiesAreBounded(t *testing.T) {
 	long := strings.Repeat("x", 100_000)
 	var failures []string

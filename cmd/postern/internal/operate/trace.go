@@ -204,9 +204,11 @@ func showChannel(a *cli.App, t *trace.Delivery) {
 	}
 	a.Detail("    ", "Proved by", t.ProvedBy)
 	if p := t.PolicyDetail; p != nil {
-		a.Detail("    ", "Published", p.Line(p.AgeS, p.Matched))
-		for _, s := range p.Shortfalls {
-			a.Detail("    ", "Falls short", string(s.Reason)+": "+s.Text)
+		for _, p := range append([]trace.Policy{*p}, p.Also...) {
+			a.Detail("    ", "Published", p.Line(p.AgeS, p.Matched))
+			for _, s := range p.Shortfalls {
+				a.Detail("    ", "Falls short", string(s.Reason)+": "+s.Text)
+			}
 		}
 	}
 	a.Detail("    ", "Alert", t.Alert)

@@ -28,7 +28,7 @@ type CheckCmd struct {
 	Letter   bool          `help:"Write a message to the administrators of each target that falls short, instead of the report."`
 	Require  string        `aliases:"requires" placeholder:"LEVEL" help:"Exit code 1 when mail to a target would not reach plaintext, encrypted or authenticated."`
 	AsRule   string        `placeholder:"NAME" help:"Judge with the requirement of this rule; exit code 1 when a target falls short of it."`
-	Rules    string        `placeholder:"FILE" help:"Take the rule from this file instead of asking the running gateway."`
+	Rules    string        `placeholder:"FILE" help:"Take the rule of --as-rule, and the exceptions, from this file instead of asking the running gateway."`
 	Socket   string        `placeholder:"PATH" help:"The gateway's admin socket. Otherwise the one of the configuration."`
 	Versions bool          `help:"Try each TLS version, post-quantum and classical groups, and RSA and ECDSA certificates by themselves."`
 	Jobs     int           `default:"8" help:"How many targets are checked at a time."`
@@ -127,7 +127,7 @@ func (l *targetList) all() iter.Seq[check.Target] {
 
 // questions are the requirements asked for on the command line, and the verdict that decides the exit code: "" where
 // none does.
-func (c *CheckCmd) questions(a *cli.App) (extra []check.Question, deciding []string, err error) {
+func (c *CheckCmd) questions(a *cli.App, file *rules.Set) (extra []check.Question, deciding []string, err error) {
 	switch c.Require {
 	case "plaintext":
 		deciding = append(deciding, check.Opportunistic)
@@ -141,7 +141,7 @@ func (c *CheckCmd) questions(a *cli.App) (extra []check.Question, deciding []str
 	if c.AsRule == "" {
 		return extra, deciding, nil
 	}
-	rule, err := c.rule(a)
+	rule, err := c.rule(a, file)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,21 +149,28 @@ func (c *CheckCmd) questions(a *cli.App) (extra []check.Question, deciding []str
 	return append(extra, check.Question{Name: name, Requirement: rule.Requirement()}), append(deciding, name), nil
 }
 
-// rule finds the rule of --as-rule in the file of --rules or in the running gateway.
-func (c *CheckCmd) rule(a *cli.App) (*rule.Rule, error) {
-	var set *rules.Set
+// named reads the rules of --rules, nil where none are named.
+func (c *CheckCmd) named(a *cli.App) (*rules.Set, error) {
 	if c.Rules == "" {
+		return nil, nil
+	}
+	text, err := a.ReadFile(c.Rules)
+	if err != nil {
+		return nil, err
+	}
+	set, err := rules.Parse(c.Rules, text)
+	if err != nil {
+		return nil, cli.Failure(err, "", cli.ExitFail)
+	}
+	return set, nil
+}
+
+// rule finds the rule of --as-rule in the file of --rules or in the running gateway.
+func (c *CheckCmd) rule(a *cli.App, set *rules.Set) (*rule.Rule, error) {
+	if set == nil {
 		var err error
 		if _, set, err = remote.RulesInForce(a, &remote.Gateway{Socket: c.Socket}, false); err != nil {
 			return nil, err
-		}
-	} else {
-		text, err := a.ReadFile(c.Rules)
-		if err != nil {
-			return nil, err
-		}
-		if set, err = rules.Parse(c.Rules, text); err != nil {
-			return nil, cli.Failure(err, "", cli.ExitFail)
 		}
 	}
 	for _, r := range set.Rules() {

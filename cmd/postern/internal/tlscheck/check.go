@@ -8,10 +8,8 @@ package tlscheck
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"postern/cmd/postern/internal/cli"
-	"postern/internal/check"
 )
 
 // Run checks.
@@ -47,34 +45,4 @@ func (c *CheckCmd) Run(a *cli.App) error {
 		return cli.Short("")
 	}
 	return nil
-}
-
-// watch checks all targets again and again until it is stopped, and tells what changed.
-func (c *CheckCmd) watch(a *cli.App, s *checkSetup, v *checkView, targets []check.Target) error {
-	known := map[string]check.Features{}
-	tick := time.NewTicker(c.Watch)
-	defer tick.Stop()
-	for {
-		v.again()
-		err := s.checker.Run(a.Ctx, slices.Values(targets), func(r *check.Report) error {
-			now := r.Features()
-			before, seen := known[r.Target]
-			known[r.Target] = now
-			if !seen {
-				return v.show(r)
-			}
-			v.count(r)
-			return v.changes(r, before.Changes(now))
-		})
-		if err != nil && a.Ctx.Err() == nil {
-			return err
-		}
-		v.end()
-		select {
-		case <-tick.C:
-			s.resolver.Forget()
-		case <-a.Ctx.Done():
-			return nil
-		}
-	}
 }

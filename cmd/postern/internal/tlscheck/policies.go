@@ -2,25 +2,27 @@ package tlscheck
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"sync/atomic"
 	"time"
 
-	"postern/internal/gateway/route"
 	"postern/internal/gateway/stscache"
 	"postern/internal/mail"
-	"postern/internal/operator/api"
+	"postern/internal/operator/policies"
 	"postern/internal/policy/sts"
 )
 
 // askedPolicies are the policies that the running gateway keeps, so that a check beside it says what its deliveries
-// say, and those that domains tell themselves. Where no gateway answers, or it may not be asked, these alone count; it
-// is asked once then.
+// say, and those that domains tell themselves. Where no gateway answers, or it may not be asked, these alone count.
 type askedPolicies struct {
-	route.Policies // of the domains
-	client         *api.Client
-	off            atomic.Bool
+	own     *stscache.Cache // of the domains
+	gateway *gateway
+	anew    atomic.Bool // domains may have been asked in an earlier round
+}
+
+// again begins another round, in which each domain is asked anew: what was found keeps counting where that fails.
+func (p *askedPolicies) again() {
+	p.own.Anew()
+	p.anew.Store(true)
 }
 
 // Policy asks the gateway, and where it keeps none the domain.
@@ -28,12 +30,12 @@ func (p *askedPolicies) Policy(ctx context.Context, domain mail.Domain) (*stscac
 	if found := p.kept(ctx, domain); found != nil {
 		return found, stscache.Note{}, nil
 	}
-	return p.Policies.Policy(ctx, domain)
+	return p.ask(ctx, domain)
 }
 
 // Again asks the domain, and where that brings nothing the gateway.
 func (p *askedPolicies) Again(ctx context.Context, domain mail.Domain) (*stscache.Found, stscache.Note, error) {
-	found, note, err := p.Policies.Policy(ctx, domain)
+	found, note, err := p.ask(ctx, domain)
 	if found == nil && err == nil {
 		if kept := p.kept(ctx, domain); kept != nil {
 			return kept, stscache.Note{}, nil
@@ -42,16 +44,28 @@ func (p *askedPolicies) Again(ctx context.Context, domain mail.Domain) (*stscach
 	return found, note, err
 }
 
+// Known is what Policy finds.
+func (p *askedPolicies) Known(ctx context.Context, domain mail.Domain) (*stscache.Found, error) {
+	found, _, err := p.Policy(ctx, domain)
+	return found, err
+}
+
+// ask asks the domain, once in a round.
+func (p *askedPolicies) ask(ctx context.Context, domain mail.Domain) (*stscache.Found, stscache.Note, error) {
+	if p.anew.Load() {
+		return p.own.Again(ctx, domain)
+	}
+	return p.own.Policy(ctx, domain)
+}
+
 // kept is what the gateway keeps of a domain, nil for nothing.
 func (p *askedPolicies) kept(ctx context.Context, domain mail.Domain) *stscache.Found {
-	if p.off.Load() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	said, err := p.client.Policy(ctx, domain.String(), false)
-	if problem, ok := errors.AsType[*api.Problem](err); err != nil {
-		p.off.Store(!ok || problem.Code != http.StatusBadRequest) // that is about the domain
+	var said policies.PolicyKept
+	answered := p.gateway.ask(ctx, func(ctx context.Context) (err error) {
+		said, err = p.gateway.client.Policy(ctx, domain.String(), false)
+		return err
+	})
+	if !answered {
 		return nil
 	}
 	policy, err := sts.New(sts.Mode(said.Mode), said.MX, time.Duration(said.MaxAgeS)*time.Second)

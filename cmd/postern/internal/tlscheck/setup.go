@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"postern/cmd/postern/internal/cli"
@@ -17,6 +16,7 @@ import (
 	"postern/internal/gateway/stscache"
 	"postern/internal/history/peers"
 	"postern/internal/operator/api"
+	"postern/internal/operator/servers"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/mxpins"
@@ -29,7 +29,8 @@ type checkSetup struct {
 	cfg      *config.Config
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
-	policies *stscache.Cache
+	policies *askedPolicies
+	gateway  *gateway
 	checker  *examiner.Checker
 	deciding []string // questions that decide the exit code
 	// ownFaults are what is wrong with certificates of our own that this user can read.
@@ -37,8 +38,15 @@ type checkSetup struct {
 }
 
 func (s *checkSetup) close() {
-	s.policies.Close()
+	s.policies.own.Close()
 	s.revoke.Close()
+}
+
+// again begins another round, in which everybody is asked anew.
+func (s *checkSetup) again() {
+	s.resolver.Forget()
+	s.gateway.begin()
+	s.policies.again()
 }
 
 // policies are asked of the domains themselves, as for their first mail, and kept in memory.
@@ -54,7 +62,11 @@ func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
 		return nil, err
 	}
 	s := &checkSetup{cfg: cfg}
-	extra, deciding, err := c.questions(a)
+	set, err := c.named(a)
+	if err != nil {
+		return nil, err
+	}
+	extra, deciding, err := c.questions(a, set)
 	if err != nil {
 		return nil, err
 	}
@@ -78,13 +90,14 @@ func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
 	if s.revoke, err = revoke.New(rooms.Revoking(cfg, s.resolver, "", nil)); err != nil {
 		return nil, err
 	}
-	s.policies = c.policies(cfg, s.resolver, trusted)
+	s.gateway = &gateway{client: api.Dial(c.socket(cfg))}
+	s.policies = &askedPolicies{own: c.policies(cfg, s.resolver, trusted), gateway: s.gateway}
 	cc := examiner.Config{Route: rooms.Routing(cfg, s.resolver),
 		Deliver: rooms.Delivering(cfg, &net.Dialer{}, trusted, s.revoke, client),
 		Forced:  forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
-	gateway := api.Dial(c.socket(cfg))
-	cc.Route.Timeout, cc.Route.Policies = c.Timeout, &askedPolicies{Policies: s.policies, client: gateway}
-	cc.Deliver.Memory = &askedMemory{ctx: a.Ctx, client: gateway}
+	cc.Route.Timeout, cc.Route.Policies = c.Timeout, s.policies
+	cc.Excepted = (&exceptions{ctx: a.Ctx, file: set, gateway: s.gateway}).of
+	cc.Deliver.Memory = &askedMemory{ctx: a.Ctx, gateway: s.gateway}
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = c.Timeout, min(cc.Deliver.ConnectTimeout, c.Timeout)
 	if c.AsRule != "" && c.Rules == "" { // what the gateway's rule would say, it says by what the gateway remembers
 		cc.Deliver.Book = remembered{a, &remote.Gateway{Socket: c.Socket}}
@@ -121,29 +134,19 @@ func (c *CheckCmd) socket(cfg *config.Config) string {
 }
 
 // askedMemory is what the running gateway remembers of the servers it sends to, so that a check beside it says what its
-// deliveries say of one that lost its TLS. Where no gateway answers, or it may not be asked, nothing is remembered; it
-// is asked once then.
+// deliveries say of one that lost its TLS. Where no gateway answers, or it may not be asked, nothing is remembered.
 type askedMemory struct {
-	ctx    context.Context // of the whole check: Missing is given none
-	client *api.Client
-	off    atomic.Bool
+	ctx     context.Context // of the whole check: Missing is given none
+	gateway *gateway
 }
-
-// askTime bounds one question about a peer.
-const askTime = 2 * time.Second
 
 // Missing asks the gateway.
 func (m *askedMemory) Missing(host string, addr netip.AddrPort) (out peers.Stand) {
-	if m.off.Load() {
-		return out
-	}
-	ctx, cancel := context.WithTimeout(m.ctx, askTime)
-	defer cancel()
-	said, err := m.client.Missing(ctx, host, addr)
-	if err != nil {
-		m.off.Store(true)
-		return out
-	}
+	var said servers.Missing
+	m.gateway.ask(m.ctx, func(ctx context.Context) (err error) {
+		said, err = m.gateway.client.Missing(ctx, host, addr)
+		return err
+	})
 	if said.OfferedAt != nil {
 		out.Offered = *said.OfferedAt
 	}

@@ -184,7 +184,7 @@ func (v *checkView) dns(r *check.Report) {
 	}
 	switch {
 	case len(said) > 0 || r.Domain == "" || len(r.Hosts) == 0:
-	case r.Hosts[0].Proven:
+	case r.Named:
 		said = append(said, "the hosts are named in the configuration")
 	default:
 		said = append(said, "no MX record: the domain itself is asked")

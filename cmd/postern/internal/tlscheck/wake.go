@@ -2,6 +2,7 @@ package tlscheck
 
 import (
 	"context"
+	"time"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/internal/check"
@@ -16,7 +17,7 @@ import (
 // "repair wins"). Where no gateway answers, or it may not be asked, nothing is told and nothing said.
 type waker struct {
 	client *api.Client
-	off    bool
+	off    time.Time // until when it is left alone: the last question had no answer
 }
 
 // newWaker finds the gateway of the configuration.
@@ -30,12 +31,12 @@ func (c *CheckCmd) newWaker(a *cli.App, s *checkSetup) *waker {
 // requirement again.
 func (w *waker) tell(ctx context.Context, r *check.Report) {
 	domain, err := mail.ParseDomain(r.Domain)
-	if w.off || err != nil || !passes(r) || !w.waits(ctx, domain) {
+	if time.Now().Before(w.off) || err != nil || !passes(r) || !w.waits(ctx, domain) {
 		return
 	}
 	if _, err := w.client.Act(ctx, waiting.ActRequest{Kind: queue.Retry,
 		Domains: []string{domain.String()}}); err != nil {
-		w.off = true
+		w.off = time.Now().Add(leaveTime)
 	}
 }
 
@@ -44,7 +45,7 @@ func (w *waker) waits(ctx context.Context, domain mail.Domain) bool {
 	for t, err := range w.client.Traces(ctx, trace.Query{Domain: domain.String(), States: []string{"queued"},
 		Limit: 1}) {
 		if err != nil {
-			w.off = true
+			w.off = time.Now().Add(leaveTime)
 			return false
 		}
 		return t.SiteFailing > 0
