@@ -30,8 +30,8 @@ const (
 	Plain     Rung = "plaintext"
 )
 
-// Try is one connection: one address, one rung. Reason "" with Used set carried mail; "" without Used means it worked
-// but a better one was used.
+// Try is one connection: one address, one rung. Reason "" with Used set carried mail, or was to; "" without Used means
+// that it worked but a better one was used.
 type Try struct {
 	At     time.Time  `json:"at"`
 	TookMS int64      `json:"took_ms"`
@@ -40,6 +40,8 @@ type Try struct {
 	Port   uint16     `json:"port,omitempty"`
 	Rung   Rung       `json:"rung,omitempty"`
 	Used   bool       `json:"used,omitempty"`
+	// Judged says that the gateway decided by what this connection offers, and sent nothing over it.
+	Judged bool `json:"judged,omitempty"`
 	// Reached is the level of the connection under the delivery's requirement.
 	Reached  policy.Level     `json:"reached"`
 	Evidence *policy.Evidence `json:"evidence,omitempty"` // nil where no handshake completed
@@ -112,7 +114,7 @@ type Reply struct {
 	Text    string `json:"text,omitempty"`
 }
 
-// Used returns the connection that carried the message, or nil.
+// Used returns the connection over which the peer was asked to take the message, or nil.
 func (a *Attempt) Used() *Try {
 	for i := range a.Tries {
 		if a.Tries[i].Used {
@@ -122,7 +124,7 @@ func (a *Attempt) Used() *Try {
 	return nil
 }
 
-// Telling returns the try that tells most about the outcome: the one used; else the one whose reason is the attempt's
+// Telling returns the try that tells most about the outcome: the one used, or judged by; else the one whose reason is the attempt's
 // and that came furthest; else the last.
 func (a *Attempt) Telling() *Try {
 	if t := a.Used(); t != nil {
@@ -131,6 +133,9 @@ func (a *Attempt) Telling() *Try {
 	var best *Try
 	for i := range a.Tries {
 		t := &a.Tries[i]
+		if t.Judged {
+			return t
+		}
 		if t.Reason == a.Reason && (best == nil || best.Evidence == nil && t.Evidence != nil) {
 			best = t
 		}
@@ -143,7 +148,7 @@ func (a *Attempt) Telling() *Try {
 
 // KeptBy returns what is published and enforced that kept mail from going; nil where it went, or nothing did.
 func (a *Attempt) KeptBy() *policy.Published {
-	if a == nil || a.Used() != nil {
+	if a == nil || a.Used() != nil || a.Own() {
 		return nil
 	}
 	t := a.Telling()
