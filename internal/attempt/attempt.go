@@ -124,8 +124,8 @@ func (a *Attempt) Used() *Try {
 	return nil
 }
 
-// Telling returns the try that tells most about the outcome: the one used, or judged by; else the one whose reason is the attempt's
-// and that came furthest; else the last.
+// Telling returns the try that tells most about the outcome: the one used, or judged by; else the one whose reason is
+// the attempt's and that came furthest; else the last.
 func (a *Attempt) Telling() *Try {
 	if t := a.Used(); t != nil {
 		return t

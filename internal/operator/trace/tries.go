@@ -52,8 +52,8 @@ func Tries(t *Delivery) []Try {
 
 func tryOf(t *attempt.Try) Try {
 	out := Try{At: t.At, Took: time.Duration(t.TookMS) * time.Millisecond, Host: t.Host, Rung: string(t.Rung),
-		Used: t.Used, Judged: t.Judged, Reached: t.Reached.String(), Reason: string(t.Reason), Text: t.Text, Remote: t.Remote,
-		Alert: t.Alert}
+		Used: t.Used, Judged: t.Judged, Reached: t.Reached.String(), Reason: string(t.Reason), Text: t.Text,
+		Remote: t.Remote, Alert: t.Alert}
 	if t.IP.IsValid() {
 		out.IP = t.IP.String()
 	}
