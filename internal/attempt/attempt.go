@@ -2,6 +2,9 @@
 // reached, what fell short, what the peers said. The log line, the metric, the DSN text, the trace and the console are
 // renderings of it; nothing else reports.
 //
+// What the gateway decided by itself, by what a peer offers and without asking it, is told apart from what the peer
+// decided (Own, Info), and no connection of it counts as used.
+//
 // Text that a peer chose (replies, certificate subjects) is hostile: it is kept apart from our own words, bounded, and
 // every renderer escapes it.
 //

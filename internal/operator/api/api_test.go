@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -194,6 +195,9 @@ func TestAnEmptyParameterIsRefused(t *testing.T) {
 		if p, ok := errors.AsType[*Problem](err); !ok || p.Code != http.StatusBadRequest {
 			t.Fatalf("a client that asks for a message without a name: %v", err)
 		}
+	}
+	if _, err := client.Missing(t.Context(), "", netip.MustParseAddrPort("192.0.2.1:25")); err != nil && strings.Contains(err.Error(), "is empty") {
+		t.Errorf("an address without a host: %v", err)
 	}
 	if _, err := client.Incoming(t.Context(), reports.IncomingRequest{Days: 1}); err != nil {
 		p, ok := errors.AsType[*Problem](err)

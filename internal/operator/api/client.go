@@ -136,7 +136,7 @@ func (c *Client) Peers(ctx context.Context, names []string, limit int) iter.Seq2
 
 // Missing asks what is remembered of an address of a host that has no TLS now.
 func (c *Client) Missing(ctx context.Context, host string, addr netip.AddrPort) (out servers.Missing, err error) {
-	v := url.Values{"host": {host}, "addr": {addr.String()}}
+	v := given(url.Values{"host": {host}, "addr": {addr.String()}})
 	return out, c.call(ctx, request{path: "/peers/missing", params: v}, &out)
 }
 

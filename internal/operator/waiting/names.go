@@ -12,10 +12,6 @@ import (
 	"postern/internal/queue"
 )
 
-// An action does what it can: of several names those that are known are acted on, and each of the others is told
-// (ActResult.Unknown). That is so for cancelling too. Mail leaves the queue while somebody types its name, and whoever
-// cancels twenty messages wants nineteen gone when one was delivered meanwhile.
-
 // chosenMail are messages with the recipient domains for which they wait.
 type chosenMail map[queue.ID]map[string]bool
 
@@ -95,6 +91,9 @@ func (s *Service) unknown(ctx context.Context, r *ActRequest) ([]string, error) 
 			return nil, access.BadRequest("%w", err)
 		}
 		f.Domain = d.String()
+		if r.Kind != Return {
+			f.Limit = 1
+		}
 		if err := s.find(ctx, f, func(rec *queue.Record) (more bool) {
 			known = known || counts(rec)
 			return !known

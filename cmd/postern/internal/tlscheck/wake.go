@@ -2,6 +2,7 @@ package tlscheck
 
 import (
 	"context"
+	"errors"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/internal/check"
@@ -33,8 +34,8 @@ func (w *waker) tell(ctx context.Context, r *check.Report) {
 	if w.off || err != nil || !passes(r) || !w.waits(ctx, domain) {
 		return
 	}
-	if _, err := w.client.Act(ctx, waiting.ActRequest{Kind: queue.Retry,
-		Domains: []string{domain.String()}}); err != nil {
+	_, err = w.client.Act(ctx, waiting.ActRequest{Kind: queue.Retry, Domains: []string{domain.String()}})
+	if p, ok := errors.AsType[*api.Problem](err); err != nil && !(ok && p.Kind == api.NotFound) { // it may have gone
 		w.off = true
 	}
 }
