@@ -116,6 +116,9 @@ func perform(a *cli.App, args []string) (code int) {
 	if err != nil {
 		return a.Report(cli.Usage(err, "`postern --help` lists the verbs, `postern VERB --help` its flags"))
 	}
+	if err := empty(chosen); err != nil {
+		return a.Report(err)
+	}
 	a.ConfigFile = table.ConfigFile
 	if err := chosen.Run(a, parser.Model); err != nil {
 		return a.Report(err)

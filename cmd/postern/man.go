@@ -64,7 +64,7 @@ func exitMeanings() []struct {
 		meaning string
 	}{
 		{cli.ExitOK, "Done."},
-		{cli.ExitShort, "What was checked fell short."},
+		{cli.ExitShort, "What was checked fell short, or what was named is not there."},
 		{cli.ExitUsage, "The command line cannot be meant."},
 		{cli.ExitFail, "It could not be reached or done, or what it found could not be written out."},
 		{cli.ExitConfig, "Of serve alone: the configuration, or a file that it names, cannot be used."},

@@ -171,7 +171,7 @@ func TestOperatorsActions(t *testing.T) {
 		{"queue hold other.test", cli.ExitShort, "0 deliveries held\n"},
 		{"queue release " + string(backlog.Ordinary), cli.ExitOK, "1 delivery released\n"},
 		{"queue release --lower " + string(backlog.Notice) + " clinic.test", cli.ExitOK, "3 deliveries lowered and released\n"},
-		{"queue cancel clinic.test --json", cli.ExitOK, `{"changed":2,"sites":1}` + "\n"},
+		{"queue cancel clinic.test clinc.test --json", cli.ExitShort, `{"changed":2,"sites":1,"unknown":["clinc.test"]}` + "\n"},
 		{"queue cancel --all", cli.ExitOK, "2 deliveries cancelled\n"},
 		{"queue list", cli.ExitOK, "nothing waits\n"},
 		{"trace --sender nobody.test", cli.ExitOK, "no such mail is known\n"},
@@ -179,6 +179,63 @@ func TestOperatorsActions(t *testing.T) {
 		code, out, errs := postern(strings.Fields(c.args)...)
 		if code != c.code || out != c.out {
 			t.Errorf("%s: exit code %d, %q, %q; want %d, %q", c.args, code, out, errs, c.code, c.out)
+		}
+	}
+}
+
+// TestUnknownNamesAreTold: what is known is done, each other name is told on standard error, and the exit code is 1.
+func TestUnknownNamesAreTold(t *testing.T) {
+	postern := serveBacklog(t)
+	if code, _, errs := postern("rules", "apply", writeRules(t, operateRules)); code != cli.ExitOK {
+		t.Fatal(errs)
+	}
+	waiting, other := string(backlog.Waiting), string(backlog.Ordinary)
+	for _, c := range []struct {
+		args, out, errs string // parts; "" for nothing at all
+	}{
+		{"queue hold other.test othr.test", "1 delivery held", "nothing waits of othr.test"},
+		{"queue release nosuch.test " + other + " 0fk3n0000000zzzz", "1 delivery released", "nothing waits of nosuch.test, 0fk3n0000000zzzz"},
+		{"queue retry other.test nosuch", "1 delivery due now", "nothing waits of nosuch"},
+		{"queue return other.test", "", "nothing is in quarantine of other.test"},
+		{"queue cancel nosuch.test", "", "nothing waits of nosuch.test"},
+		{"queue cancel nosuch.test --json", "", "nothing waits of nosuch.test"},
+		{"queue show " + waiting + " nosuch", "Message " + waiting, "there is no message nosuch"},
+		{"queue show " + waiting + " nosuch --json", waiting, "there is no message nosuch"},
+		{"trace --message " + waiting + ",nosuch,none", "Message " + waiting, "there is no message nosuch, none"},
+		{"trace --message " + waiting + ",nosuch --rule nosuch", "", "there is no message nosuch"},
+		{"trace --message nosuch", "", "there is no message nosuch"},
+		{"queue list 0fk3n0000000zzzz clinic.test", waiting, "there is no message 0fk3n0000000zzzz"},
+		{"queue read nosuch", "", "there is no message \"nosuch\""},
+		{"queue read " + other, "", "message " + other + " is not in quarantine"},
+		{"peers show mx.lost.test nosuch.test", "mx.lost.test", "nothing is remembered of nosuch.test"},
+		{"peers list mx.lost.test nosuch.test", "mx.lost.test", "nothing is remembered of nosuch.test"},
+		{"rules show nosuch", "", "there is no rule nosuch"},
+		{"rules restore 999", "", "there is no revision 999"},
+		{"rules revisions 999", "", "there is no revision 999"},
+		{"rules lists export nosuch", "", "there is no list \"nosuch\""},
+		{"rules lists import nosuch " + writeRules(t, "a.test\n"), "", "there is no list \"nosuch\""},
+	} {
+		code, out, errs := postern(strings.Fields(c.args)...)
+		if code != cli.ExitShort || !strings.Contains(out, c.out) || c.out == "" && out != "" || !strings.Contains(errs, c.errs) {
+			t.Errorf("%s: exit code %d, %q, %q", c.args, code, out, errs)
+		}
+	}
+	// A list of what waits may be empty; of several domains each that has nothing is told.
+	if code, out, errs := postern("queue", "list", "other.test", "nosuch.test"); code != cli.ExitOK || !strings.Contains(out, other) || !strings.Contains(errs, "waits of nosuch.test") {
+		t.Errorf("a list: exit code %d, %q, %q", code, out, errs)
+	}
+}
+
+// TestEmptyValuesAreNotLeftOut: a variable that a script did not set never means everything.
+func TestEmptyValuesAreNotLeftOut(t *testing.T) {
+	postern := serveBacklog(t)
+	for _, args := range [][]string{{"policies", "show", ""}, {"policies", "forget", ""}, {"queue", "hold", ""}, {"queue", "list", ""}, {"queue", "read", ""},
+		{"rules", "show", ""}, {"rules", "lists", "export", ""}, {"reports", "show", ""}, {"accounts", "delete", ""}, {"peers", "forget", "mx.lost.test", ""},
+		{"trace", "--message", ""}, {"trace", "--message="}, {"trace", "--message", "a,,b"}, {"trace", "--sender", ""}, {"trace", "--recipient", ""}, {"trace", "--host", ""},
+		{"trace", "--since", ""}, {"queue", "list", "--rule", ""}, {"trace", "--state", ""}} {
+		code, out, errs := postern(args...)
+		if code != cli.ExitUsage || out != "" || !strings.Contains(errs, "empty value") || !strings.Contains(errs, "hint: ") {
+			t.Errorf("%q: exit code %d, %q, %q", args, code, out, errs)
 		}
 	}
 }

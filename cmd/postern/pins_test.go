@@ -81,7 +81,7 @@ func TestOperatorsPins(t *testing.T) {
 		{"peers approve clinic.test provider.test", cli.ExitShort},
 		{"peers approve clinic.test", cli.ExitShort},
 		{"peers approve nobody.test nobody.test", cli.ExitUsage},
-		{"peers approve clinic.test provider.test --rule nosuch", cli.ExitUsage},
+		{"peers approve clinic.test provider.test --rule nosuch", cli.ExitShort},
 		{"peers approve bank.test", cli.ExitFail},
 		{"peers approve bank.test bank.test", cli.ExitFail},
 		{"peers approve x..y", cli.ExitUsage},

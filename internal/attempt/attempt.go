@@ -2,6 +2,9 @@
 // reached, what fell short, what the peers said. The log line, the metric, the DSN text, the trace and the console are
 // renderings of it; nothing else reports.
 //
+// What the gateway decided by itself, by what a peer offers and without asking it, is told apart from what the peer
+// decided (Own, Info), and no connection of it counts as used.
+//
 // Text that a peer chose (replies, certificate subjects) is hostile: it is kept apart from our own words, bounded, and
 // every renderer escapes it.
 //
@@ -30,8 +33,8 @@ const (
 	Plain     Rung = "plaintext"
 )
 
-// Try is one connection: one address, one rung. Reason "" with Used set carried mail; "" without Used means it worked
-// but a better one was used.
+// Try is one connection: one address, one rung. Reason "" with Used set carried mail, or was to; "" without Used means
+// that it worked but a better one was used.
 type Try struct {
 	At     time.Time  `json:"at"`
 	TookMS int64      `json:"took_ms"`
@@ -40,6 +43,8 @@ type Try struct {
 	Port   uint16     `json:"port,omitempty"`
 	Rung   Rung       `json:"rung,omitempty"`
 	Used   bool       `json:"used,omitempty"`
+	// Judged says that the gateway decided by what this connection offers, and sent nothing over it.
+	Judged bool `json:"judged,omitempty"`
 	// Reached is the level of the connection under the delivery's requirement.
 	Reached  policy.Level     `json:"reached"`
 	Evidence *policy.Evidence `json:"evidence,omitempty"` // nil where no handshake completed
@@ -112,7 +117,7 @@ type Reply struct {
 	Text    string `json:"text,omitempty"`
 }
 
-// Used returns the connection that carried the message, or nil.
+// Used returns the connection over which the peer was asked to take the message, or nil.
 func (a *Attempt) Used() *Try {
 	for i := range a.Tries {
 		if a.Tries[i].Used {
@@ -122,8 +127,8 @@ func (a *Attempt) Used() *Try {
 	return nil
 }
 
-// Telling returns the try that tells most about the outcome: the one used; else the one whose reason is the attempt's
-// and that came furthest; else the last.
+// Telling returns the try that tells most about the outcome: the one used, or judged by; else the one whose reason is
+// the attempt's and that came furthest; else the last.
 func (a *Attempt) Telling() *Try {
 	if t := a.Used(); t != nil {
 		return t
@@ -131,6 +136,9 @@ func (a *Attempt) Telling() *Try {
 	var best *Try
 	for i := range a.Tries {
 		t := &a.Tries[i]
+		if t.Judged {
+			return t
+		}
 		if t.Reason == a.Reason && (best == nil || best.Evidence == nil && t.Evidence != nil) {
 			best = t
 		}
@@ -143,7 +151,7 @@ func (a *Attempt) Telling() *Try {
 
 // KeptBy returns what is published and enforced that kept mail from going; nil where it went, or nothing did.
 func (a *Attempt) KeptBy() *policy.Published {
-	if a == nil || a.Used() != nil {
+	if a == nil || a.Used() != nil || a.Own() {
 		return nil
 	}
 	if t := a.Telling(); t != nil {
@@ -180,7 +188,7 @@ func (a *Attempt) Hint(asker string) string {
 	if p := a.KeptBy(); p != nil {
 		kind = p.Kind
 	}
-	return a.Reason.Info().HintFor(kind, asker)
+	return a.Info().HintFor(kind, asker)
 }
 
 // TLS returns the TLS facts of the try, nil for plaintext.

@@ -193,7 +193,8 @@ func (r *run) recipientFate(w *queue.Work, result *smtpclient.Result, i int, err
 			a.Reason = policy.RequireTLSNotOffered
 		}
 		if rr.Local {
-			_, a.Status, _ = strings.Cut(rr.Reply.Status, ".")
+			_, detail, _ := strings.Cut(rr.Reply.Status, ".")
+			a.Refuse(detail, smtp.Printable(strings.Join(rr.Reply.Lines, " "), 300))
 		}
 		return r.d.fates.Failed(w, a, rr.Reply.Status)
 	case smtpclient.Deferred:
@@ -210,9 +211,6 @@ func (r *run) recipientFate(w *queue.Work, result *smtpclient.Result, i int, err
 }
 
 func refusal(rr smtpclient.RecipientResult) string {
-	if rr.Local {
-		return smtp.Printable(rr.Reply.String(), 300)
-	}
 	return "the server answered " + rr.Command + " with a refusal"
 }
 

@@ -115,9 +115,9 @@ func threeDigits(s string) bool {
 	return len(s) > 0 && len(s) <= 3 && strings.Trim(s, "0123456789") == ""
 }
 
-// remoteMTA names the server that decided, "" when none was reached.
+// remoteMTA names the server that decided, "" when none was reached or the gateway decided by itself.
 func (rcpt *Recipient) remoteMTA() string {
-	if rcpt.Attempt == nil {
+	if rcpt.Attempt == nil || rcpt.own() {
 		return ""
 	}
 	host := ""

@@ -158,6 +158,9 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	info := rcpt.info()
 	p.field("  ", "What happened", whatHappened(rcpt))
 	who, hint := actor(info.Who, gateway), rcpt.hint()
+	if rcpt.own() && info.Who == policy.Us {
+		who = "you, or " + who
+	}
 	if rcpt.ByRule != "" {
 		who = "you, or " + actor(policy.Us, gateway)
 		hint = "The rule \"" + safe(rcpt.ByRule) + "\" of your organisation decided this. " +
@@ -260,11 +263,17 @@ func (rcpt *Recipient) publishedBy() string {
 
 // info is what people are told about the reason, nothing where there is none.
 func (rcpt *Recipient) info() policy.Info {
-	if rcpt.Reason == "" {
+	switch {
+	case rcpt.Reason == "":
 		return policy.Info{}
+	case rcpt.own():
+		return rcpt.Attempt.Info()
 	}
 	return rcpt.Reason.Info()
 }
+
+// own reports whether this gateway decided by itself, without a word of the next server.
+func (rcpt *Recipient) own() bool { return rcpt.Attempt.Own() && rcpt.Attempt.Reason == rcpt.Reason }
 
 func whatHappened(rcpt *Recipient) string {
 	info := rcpt.info()
@@ -274,6 +283,9 @@ func whatHappened(rcpt *Recipient) string {
 	said := upperFirst(safe(rcpt.Text))
 	if !strings.HasSuffix(said, ".") {
 		said += "."
+	}
+	if rcpt.own() { // it says who decided
+		return said
 	}
 	return strings.TrimSpace(info.Text + " " + said)
 }
@@ -375,7 +387,10 @@ func tries(p *page, all []attempt.Try) {
 		t := &all[i]
 		said := strings.Join(slices.DeleteFunc([]string{string(t.Reason), safe(t.Text)},
 			func(s string) bool { return s == "" }), ": ")
-		if said == "" {
+		switch {
+		case t.Judged:
+			said = strings.TrimPrefix(said+"; nothing was sent over it", "; ")
+		case said == "":
 			said = "worked"
 		}
 		p.wrap("      - ", "        ", where(t)+" "+string(t.Rung)+": "+said)

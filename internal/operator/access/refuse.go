@@ -20,6 +20,18 @@ var (
 	ErrBadRequest = errors.New("the request cannot be meant")
 )
 
+// NotFound is an ErrNotFound that says what is not there, in the words of fmt.Errorf. It says no more than that: what
+// the principal may not see is told in the same words.
+func NotFound(format string, args ...any) error { return &notFound{fmt.Sprintf(format, args...)} }
+
+type notFound struct{ text string }
+
+// Error says what is not there.
+func (e *notFound) Error() string { return e.text }
+
+// Is makes it an ErrNotFound.
+func (e *notFound) Is(target error) bool { return target == ErrNotFound }
+
 // BadRequest is an error about the request itself, in the words of fmt.Errorf.
 func BadRequest(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrBadRequest}, args...)...)

@@ -86,7 +86,7 @@ func (d *Desk) EditException(ctx context.Context, e ExceptionEdit) (ApplyResult,
 	text, err := ruleedit.Except([]byte(view.Text), domain, block)
 	switch {
 	case errors.Is(err, ruleedit.ErrNoException):
-		return ApplyResult{}, access.ErrNotFound
+		return ApplyResult{}, access.NotFound("there is no exception for %s", domain)
 	case errors.Is(err, ruleedit.ErrInline):
 		return ApplyResult{}, access.BadRequest("%w", err)
 	case err != nil:

@@ -73,7 +73,7 @@ func (d *Desk) edited(edit *RuleEdit) (out edited, err error) {
 	out.nowText = []byte(view.Text)
 	out.thenText, err = ruleedit.Edit(out.nowText, edit.Name, edit.Rule)
 	if errors.Is(err, ruleedit.ErrNoRule) {
-		return out, access.ErrNotFound
+		return out, noRule(edit.Name)
 	}
 	if err != nil {
 		return out, err

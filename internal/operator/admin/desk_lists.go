@@ -75,7 +75,7 @@ func (d *Desk) List(ctx context.Context, name string) (ListView, int64, error) {
 	}
 	l := set.List(name)
 	if l == nil {
-		return ListView{}, revision, access.ErrNotFound
+		return ListView{}, revision, access.NotFound("there is no list %q", name)
 	}
 	d.shows(ctx, revision)
 	out := listView(set, l)
@@ -114,7 +114,7 @@ func (d *Desk) ReplaceList(ctx context.Context, e ListEdit) (ApplyResult, error)
 	text, err := rulelist.Replace([]byte(view.Text), e.Name, values)
 	switch {
 	case errors.Is(err, rulelist.ErrNoList):
-		return ApplyResult{}, access.ErrNotFound
+		return ApplyResult{}, access.NotFound("there is no list %q", e.Name)
 	case errors.Is(err, rulelist.ErrFromFile):
 		return ApplyResult{}, access.BadRequest("%w", err)
 	case err != nil:

@@ -157,7 +157,7 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 	text, err := ruleedit.Edit([]byte(view.Text), r.Name, r.Rule)
 	switch {
 	case errors.Is(err, ruleedit.ErrNoRule):
-		return ApplyResult{}, access.ErrNotFound
+		return ApplyResult{}, noRule(r.Name)
 	case errors.Is(err, ruleedit.ErrInline):
 		return ApplyResult{}, access.BadRequest("%w", err)
 	case err != nil:
@@ -273,8 +273,10 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 			return access.ErrForbidden // it is told of it
 		}
 	}
-	return access.ErrNotFound
+	return noRule(r.Name)
 }
+
+func noRule(name string) error { return access.NotFound("there is no rule %q", name) }
 
 // trust says what is wrong with a file that a rule names; to a scope of domains only that something is, since what lies
 // on the gateway's disk is not for all of its users.
@@ -320,7 +322,7 @@ func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error)
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, number)
 	if errors.Is(err, audit.ErrNotFound) {
-		return RevisionView{}, fmt.Errorf("%w: revision %d", access.ErrNotFound, number)
+		return RevisionView{}, access.NotFound("there is no revision %d", number)
 	}
 	if err != nil {
 		return RevisionView{}, err
@@ -351,7 +353,7 @@ func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, l
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, number)
 	if errors.Is(err, audit.ErrNotFound) {
-		return ApplyResult{}, fmt.Errorf("%w: revision %d", access.ErrNotFound, number)
+		return ApplyResult{}, access.NotFound("there is no revision %d", number)
 	}
 	if err != nil {
 		return ApplyResult{}, err

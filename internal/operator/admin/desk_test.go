@@ -129,6 +129,11 @@ func TestAScopeActsOnNothingOfOthers(t *testing.T) {
 	}
 	refused(t, "a message of others", act(waiting.ActRequest{Messages: []string{string(backlog.Ordinary)}}), access.ErrNotFound)
 	refused(t, "a domain of others", act(waiting.ActRequest{Domains: []string{"other.test"}}), access.ErrNotFound)
+	both := waiting.ActRequest{Kind: queue.Hold, Messages: []string{string(backlog.Ordinary), string(backlog.Waiting)}, Domains: []string{"other.test", "nosuch.test", "clinic.test"}}
+	out, err := d.Act(t.Context(), both)
+	if err != nil || !slices.Equal(out.Unknown, []string{"other.test", "nosuch.test", string(backlog.Ordinary)}) {
+		t.Errorf("what is of others is as unknown as what is not there: %+v, %v", out, err)
+	}
 	if err := act(waiting.ActRequest{All: true}); err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,32 @@ func (d *Desk) Traces(ctx context.Context, q trace.Query, p scope.PageRequest) (
 	if err == nil && p.After == "" {
 		out.Total, out.TotalExact, err = d.total(ctx, &q, f, len(out.Items), stop)
 	}
+	if err == nil && p.After == "" {
+		out.Unknown, err = d.unknown(ctx, q.Messages, out.Items)
+	}
 	return out, err
+}
+
+// unknown lists the messages of which there is nothing to see at all, whatever else is asked of them; shown is known.
+func (d *Desk) unknown(ctx context.Context, ids []string, shown []trace.Delivery) (out []string, err error) {
+	known := map[string]bool{}
+	for i := range shown {
+		known[shown[i].Message] = true
+	}
+	for _, id := range ids {
+		if known[id] {
+			continue
+		}
+		f := queue.Filter{IDs: []queue.ID{queue.ID(id)}, Brief: true}
+		stop, err := d.who.Search(ctx, f, 1, func(*queue.Record) { known[id] = true })
+		if err != nil {
+			return nil, err
+		}
+		if !known[id] && stop == nil {
+			out = append(out, id)
+		}
+	}
+	return out, nil
 }
 
 // Beside a page stands how many there are: counted on for at most countTime and countMost more.
@@ -102,7 +127,7 @@ func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
 		return MessageView{}, err
 	}
 	if !trace.LooksLikeID(id) {
-		return MessageView{}, access.ErrNotFound
+		return MessageView{}, noMessage(id)
 	}
 	out := MessageView{Message: id, Deliveries: []trace.Delivery{}, Notices: []trace.Delivery{}}
 	var from mail.Address
@@ -115,7 +140,7 @@ func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
 		return out, err
 	}
 	if len(out.Deliveries) == 0 {
-		return out, access.ErrNotFound
+		return out, noMessage(id)
 	}
 	if err := d.who.Because(ctx, out.Deliveries); err != nil {
 		return out, err
@@ -132,6 +157,8 @@ func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
 		})
 	return out, err
 }
+
+func noMessage(id string) error { return access.NotFound("there is no message %q", id) }
 
 // cursor is the delivery a page begins below, as text.
 func cursor(id queue.DeliveryID) string { return strconv.FormatInt(int64(id), 36) }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -131,7 +130,10 @@ func (s *Server) registerAccounts(spec huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			return nil, s.accounts.DeleteToken(ctx, p, in.ID)
+			if err = s.accounts.DeleteToken(ctx, p, in.ID); errors.Is(err, accounts.ErrNotFound) {
+				err = missing(nil, "there is no token %q, or it is over", in.ID)
+			}
+			return nil, err
 		})
 }
 
@@ -154,7 +156,7 @@ func (s *Server) tokens(ctx context.Context) ([]Token, error) {
 
 func (s *Server) invite(ctx context.Context, q *InviteRequest) (InviteResult, error) {
 	p, a, err := s.account(ctx, q.Name)
-	if err != nil && !errors.Is(err, accounts.ErrNotFound) {
+	if none, ok := errors.AsType[*Problem](err); err != nil && (!ok || none.Kind != NotFound) {
 		return InviteResult{}, err
 	}
 	switch {
@@ -162,8 +164,9 @@ func (s *Server) invite(ctx context.Context, q *InviteRequest) (InviteResult, er
 		_, key, err := s.accounts.Invite(ctx, p, q.Name, cmp.Or(q.Role, access.Roles()[0]), scopeOf(q.Domains))
 		return InviteResult{Secret: key, New: true}, err
 	case err != nil:
-		return InviteResult{}, &Problem{Code: http.StatusNotFound, Text: "there is no account of the name " +
-			strconv.Quote(q.Name), Hint: "to make it, say so: --new with a role (auditor, operator, administrator)"}
+		p := noAccount(q.Name)
+		p.Hint = "to make it, say so: --new with a role (auditor, operator, administrator)"
+		return InviteResult{}, p
 	case q.Role != "" || len(q.Domains) > 0:
 		return InviteResult{}, &Problem{Code: http.StatusBadRequest, Text: "the account " + a.Name +
 			" is there already; a link changes neither its role nor its domains",
@@ -187,5 +190,7 @@ func (s *Server) account(ctx context.Context, name string) (p access.Principal, 
 			return p, one, nil
 		}
 	}
-	return p, a, accounts.ErrNotFound
+	return p, a, noAccount(name)
 }
+
+func noAccount(name string) *Problem { return missing(nil, "there is no account of the name %q", name) }

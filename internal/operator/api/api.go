@@ -21,6 +21,7 @@ import (
 	"path"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,7 +91,22 @@ func (s *Server) handler(who asker, most func(*http.Request) int64) http.Handler
 		writeProblem(w, &Problem{Code: http.StatusNotFound, Text: "there is no " + r.Method + " " + r.URL.Path,
 			Hint: "client and gateway may be of different releases"})
 	})))
-	return s.authenticated(who, most, mux)
+	return s.authenticated(who, most, withoutEmpty(mux))
+}
+
+// withoutEmpty refuses a parameter that is there and empty: a filter whose value got lost shows everything. Where a
+// list begins is no filter.
+func withoutEmpty(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range r.URL.Query() {
+			if name != "after" && slices.Contains(values, "") {
+				writeProblem(w, &Problem{Code: http.StatusBadRequest, Text: "the parameter " + strconv.Quote(name) +
+					" is empty", Hint: "give it a value, or leave it out to ask for everything"})
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // desks are the rooms whose types stand in the description by their names alone, and so are never called alike.

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/reports"
 	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/operator/waiting"
@@ -133,6 +136,75 @@ func code(err error) int {
 		return p.Code
 	}
 	return 0
+}
+
+// TestNamesThatStandForNothingAreToldAsSuch: all of them unknown is 404 with a code, some of them a list in the answer.
+func TestNamesThatStandForNothingAreToldAsSuch(t *testing.T) {
+	client, _, _, _ := gateway(t)
+	ctx := t.Context()
+	act := func(names ...string) (waiting.ActResult, error) {
+		return client.Act(ctx, waiting.ActRequest{Kind: queue.Hold, Domains: names, Messages: []string{"0fk3n0000000zzzz"}})
+	}
+	if out, err := act("nosuch.test", "other.test"); err != nil || out.Changed != 1 || !slices.Equal(out.Unknown, []string{"nosuch.test", "0fk3n0000000zzzz"}) {
+		t.Errorf("a mixture: %+v, %v", out, err)
+	}
+	for name, ask := range map[string]func() error{
+		"act":     func() error { _, err := act("nosuch.test"); return err },
+		"content": func() error { _, err := client.Content(ctx, "nosuch"); return err },
+		"waits":   func() error { _, err := client.Content(ctx, string(backlog.Ordinary)); return err },
+		"account": func() error { return client.DeleteAccount(ctx, "nosuch") },
+		"dots":    func() error { return client.DeleteAccount(ctx, "..") },
+		"dot":     func() error { return client.DisableAccount(ctx, ".", true) },
+		"token":   func() error { return client.DeleteToken(ctx, "nosuch") },
+		"invite":  func() error { _, err := client.Invite(ctx, InviteRequest{Name: "nosuch"}); return err },
+		"list":    func() error { _, err := client.RuleList(ctx, "nosuch"); return err },
+		"restore": func() error { _, err := client.Restore(ctx, 999, admin.ApplyRequest{}); return err },
+		"traces": func() (last error) {
+			for _, err := range client.Traces(ctx, trace.Query{Messages: []string{string(backlog.Good), "nosuch"}}) {
+				last = err
+			}
+			return last
+		},
+	} {
+		p, ok := errors.AsType[*Problem](ask())
+		if !ok || p.Code != http.StatusNotFound || p.Kind != NotFound || p.Text == "" || strings.Contains(p.Text, "such thing") {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+	// An address that is no operation is no unknown name.
+	err := client.call(ctx, request{path: "/nosuch"}, nil)
+	if p, ok := errors.AsType[*Problem](err); !ok || p.Code != http.StatusNotFound || p.Kind != "" {
+		t.Errorf("no operation: %+v", p)
+	}
+}
+
+// TestAnEmptyParameterIsRefused: a filter whose value got lost shows everything. A list may begin at its begin.
+func TestAnEmptyParameterIsRefused(t *testing.T) {
+	client, _, _, _ := gateway(t)
+	for path, want := range map[string]int{"/deliveries?message=": 400, "/deliveries?sender=&recipient=a@b.test": 400, "/deliveries?message=a&message=": 400,
+		"/deliveries?since=": 400, "/pins?domain=": 400, "/peers?name=": 400, "/deliveries?after=": 200, "/deliveries": 200} {
+		got := 200
+		if p, ok := errors.AsType[*Problem](client.call(t.Context(), request{path: path}, nil)); ok {
+			got = p.Code
+		}
+		if got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
+	for _, err := range client.Traces(t.Context(), trace.Query{Messages: []string{""}}) {
+		if p, ok := errors.AsType[*Problem](err); !ok || p.Code != http.StatusBadRequest {
+			t.Fatalf("a client that asks for a message without a name: %v", err)
+		}
+	}
+	if _, err := client.Missing(t.Context(), "", netip.MustParseAddrPort("192.0.2.1:25")); err != nil && strings.Contains(err.Error(), "is empty") {
+		t.Errorf("an address without a host: %v", err)
+	}
+	if _, err := client.Incoming(t.Context(), reports.IncomingRequest{Days: 1}); err != nil {
+		p, ok := errors.AsType[*Problem](err)
+		if !ok || strings.Contains(p.Text, "is empty") {
+			t.Errorf("what is not asked for is left out: %v", err)
+		}
+	}
 }
 
 func TestRulesAreAppliedExplainedAndRefused(t *testing.T) {

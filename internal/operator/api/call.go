@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"postern/internal/operator/scope"
 )
@@ -23,6 +24,20 @@ type request struct {
 	params url.Values
 	match  string // If-Match
 	body   any    // nil: none
+}
+
+// segment is a name as a part of a path that means this name whatever it is: dots are no way up.
+func segment(name string) string {
+	if name == "." || name == ".." {
+		return strings.ReplaceAll(name, ".", "%2E")
+	}
+	return url.PathEscape(name)
+}
+
+// given leaves out parameters that are empty, which the API refuses.
+func given(v url.Values) url.Values {
+	maps.DeleteFunc(v, func(_ string, values []string) bool { return len(values) == 1 && values[0] == "" })
+	return v
 }
 
 // call sends one request and reads its answer into out, nil where there is none.
@@ -120,6 +135,12 @@ const pageMost = 500
 
 // pages yields the items of a list that comes in pages, at most limit of them, 0 for all.
 func pages[T any](ctx context.Context, c *Client, path string, params url.Values, limit int) iter.Seq2[T, error] {
+	return pagesKnowing[T](ctx, c, path, params, limit, new([]string))
+}
+
+// pagesKnowing is pages, with the names of the question that are unknown.
+func pagesKnowing[T any](ctx context.Context, c *Client, path string, params url.Values, limit int,
+	unknown *[]string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		params, left := maps.Clone(params), limit
 		for {
@@ -133,6 +154,7 @@ func pages[T any](ctx context.Context, c *Client, path string, params url.Values
 				yield(*new(T), err)
 				return
 			}
+			*unknown = append(*unknown, page.Unknown...)
 			for _, one := range page.Items {
 				if !yield(one, nil) {
 					return

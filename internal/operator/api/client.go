@@ -99,9 +99,20 @@ func loopbackHost(name string) bool {
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Traces yields what q selects, newest acceptance first, page after page.
+// Traces yields what q selects, newest acceptance first, page after page. Of messages that q names and that are unknown
+// the last it yields is a *Problem.
 func (c *Client) Traces(ctx context.Context, q trace.Query) iter.Seq2[trace.Delivery, error] {
-	return pages[trace.Delivery](ctx, c, "/deliveries", q.Values(), q.Limit)
+	return func(yield func(trace.Delivery, error) bool) {
+		var unknown []string
+		for t, err := range pagesKnowing[trace.Delivery](ctx, c, "/deliveries", q.Values(), q.Limit, &unknown) {
+			if !yield(t, err) || err != nil {
+				return
+			}
+		}
+		if len(unknown) > 0 {
+			yield(trace.Delivery{}, missing(unknown, "there is no message %s", strings.Join(unknown, ", ")))
+		}
+	}
 }
 
 // Nodes lists the gateways that share the store.
@@ -125,7 +136,7 @@ func (c *Client) Peers(ctx context.Context, names []string, limit int) iter.Seq2
 
 // Missing asks what is remembered of an address of a host that has no TLS now.
 func (c *Client) Missing(ctx context.Context, host string, addr netip.AddrPort) (out servers.Missing, err error) {
-	v := url.Values{"host": {host}, "addr": {addr.String()}}
+	v := given(url.Values{"host": {host}, "addr": {addr.String()}})
 	return out, c.call(ctx, request{path: "/peers/missing", params: v}, &out)
 }
 
@@ -142,32 +153,32 @@ func (c *Client) Policies(ctx context.Context, limit int) iter.Seq2[policies.Pol
 // Policy shows what is kept of a domain's policy, and with dns what it announces now.
 func (c *Client) Policy(ctx context.Context, domain string, dns bool) (out policies.PolicyKept, err error) {
 	v := url.Values{"dns": {strconv.FormatBool(dns)}}
-	return out, c.call(ctx, request{path: "/policies/" + url.PathEscape(domain), params: v}, &out)
+	return out, c.call(ctx, request{path: "/policies/" + segment(domain), params: v}, &out)
 }
 
 // Observed lists what was delivered and fell short of what its domain publishes.
 func (c *Client) Observed(ctx context.Context, q past.ObservedRequest) (out past.Observed, err error) {
-	v := url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)}}
+	v := given(url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)}})
 	return out, c.call(ctx, request{path: "/observed", params: v}, &out)
 }
 
 // Incoming lists how mail of other domains came in.
 func (c *Client) Incoming(ctx context.Context, q reports.IncomingRequest) (out reports.Incoming, err error) {
-	v := url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)},
+	v := given(url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)},
 		"without_tls": {strconv.FormatBool(q.Without)}, "below": {q.Below},
-		"cipher": {q.Cipher}, "refused": {strconv.FormatBool(q.Refused)}}
+		"cipher": {q.Cipher}, "refused": {strconv.FormatBool(q.Refused)}})
 	return out, c.call(ctx, request{path: "/incoming", params: v}, &out)
 }
 
 // RefreshPolicy asks a domain for its policy now.
 func (c *Client) RefreshPolicy(ctx context.Context, domain string) (out policies.PolicyKept, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/policies/" + url.PathEscape(domain) + "/refresh"},
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/policies/" + segment(domain) + "/refresh"},
 		&out)
 }
 
 // ForgetPolicy forgets what is kept of a domain's policy.
 func (c *Client) ForgetPolicy(ctx context.Context, domain string) (out policies.PolicyForgotten, err error) {
-	return out, c.call(ctx, request{method: http.MethodDelete, path: "/policies/" + url.PathEscape(domain)}, &out)
+	return out, c.call(ctx, request{method: http.MethodDelete, path: "/policies/" + segment(domain)}, &out)
 }
 
 // Reports yields what there is to report of TLS with other domains' servers; day "" is all days, limit 0 is all.
@@ -196,7 +207,7 @@ func (c *Client) ReceivedReports(ctx context.Context, q reports.ReceivedQuery) i
 
 // ReceivedReport shows a report of somebody else.
 func (c *Client) ReceivedReport(ctx context.Context, id string) (out reports.ReceivedDocument, err error) {
-	return out, c.call(ctx, request{path: "/received-reports/" + url.PathEscape(id)}, &out)
+	return out, c.call(ctx, request{path: "/received-reports/" + segment(id)}, &out)
 }
 
 // TLSFailures asks who could not reach us over TLS in the last days; 0 is 14.
@@ -206,7 +217,7 @@ func (c *Client) TLSFailures(ctx context.Context, days int) (out reports.Receive
 
 // Report shows the document of a day for a domain.
 func (c *Client) Report(ctx context.Context, day, domain string) (out reports.ReportDocument, err error) {
-	return out, c.call(ctx, request{path: "/reports/" + url.PathEscape(day) + "/" + url.PathEscape(domain)}, &out)
+	return out, c.call(ctx, request{path: "/reports/" + segment(day) + "/" + segment(domain)}, &out)
 }
 
 // Pins yields the names of mail hosts that are known; "" asks for every domain.
@@ -251,13 +262,13 @@ func (c *Client) FirstAccount(ctx context.Context) (out InviteResult, err error)
 
 // DisableAccount keeps somebody out, or lets him in again.
 func (c *Client) DisableAccount(ctx context.Context, name string, disabled bool) error {
-	return c.call(ctx, request{method: http.MethodPatch, path: "/accounts/" + url.PathEscape(name),
+	return c.call(ctx, request{method: http.MethodPatch, path: "/accounts/" + segment(name),
 		body: AccountChange{Disabled: &disabled}}, &Account{})
 }
 
 // DeleteAccount deletes an account.
 func (c *Client) DeleteAccount(ctx context.Context, name string) error {
-	return c.call(ctx, request{method: http.MethodDelete, path: "/accounts/" + url.PathEscape(name)}, nil)
+	return c.call(ctx, request{method: http.MethodDelete, path: "/accounts/" + segment(name)}, nil)
 }
 
 // Tokens yields the tokens of every account.
@@ -267,7 +278,7 @@ func (c *Client) Tokens(ctx context.Context) iter.Seq2[Token, error] {
 
 // DeleteToken ends a token.
 func (c *Client) DeleteToken(ctx context.Context, id string) error {
-	return c.call(ctx, request{method: http.MethodDelete, path: "/tokens/" + url.PathEscape(id)}, nil)
+	return c.call(ctx, request{method: http.MethodDelete, path: "/tokens/" + segment(id)}, nil)
 }
 
 // Act changes waiting mail.
@@ -277,7 +288,7 @@ func (c *Client) Act(ctx context.Context, r waiting.ActRequest) (out waiting.Act
 
 // Content reads a message in quarantine.
 func (c *Client) Content(ctx context.Context, id string) (out waiting.Content, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/messages/" + url.PathEscape(id) + "/content"},
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/messages/" + segment(id) + "/content"},
 		&out)
 }
 

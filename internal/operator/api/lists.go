@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -54,12 +53,12 @@ func (c *Client) Lists(ctx context.Context) (out admin.ListsView, err error) {
 
 // RuleList shows one list with its values.
 func (c *Client) RuleList(ctx context.Context, name string) (out admin.ListView, err error) {
-	return out, c.call(ctx, request{path: "/lists/" + url.PathEscape(name)}, &out)
+	return out, c.call(ctx, request{path: "/lists/" + segment(name)}, &out)
 }
 
 // ReplaceList gives a list other values, or says what that would change.
 func (c *Client) ReplaceList(ctx context.Context, e admin.ListEdit) (out admin.ApplyResult, err error) {
-	q := request{method: http.MethodPut, path: "/lists/" + url.PathEscape(e.Name),
+	q := request{method: http.MethodPut, path: "/lists/" + segment(e.Name),
 		body: listFile{e.Text, e.DryRun, e.LetWaitingGo}}
 	if e.IfRevision != nil {
 		q.match = tag(*e.IfRevision)

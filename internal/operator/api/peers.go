@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -33,7 +34,11 @@ func (s *Server) registerPeers(spec huma.API) {
 		})
 	operation(s, spec, "POST", "/peers/forget", "forgetPeers", "Forget what is remembered of servers",
 		func(ctx context.Context, in *body[servers.ForgetRequest]) (*body[servers.ForgetResult], error) {
-			return answer(s.desk(ctx).ForgetPeers(ctx, in.Body))
+			out, err := s.desk(ctx).ForgetPeers(ctx, in.Body)
+			if n := len(out.Unknown); err == nil && n > 0 && n == len(in.Body.Names) {
+				err = missing(out.Unknown, "nothing is remembered of %s", strings.Join(out.Unknown, ", "))
+			}
+			return answer(out, err)
 		})
 	operation(s, spec, "GET", "/pins", "listPins", "Below which names the mail hosts of a domain are known to its "+
 		"rules",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -28,6 +29,10 @@ type Problem struct {
 	Code  int    `json:"status"`          // of HTTP
 	Text  string `json:"detail"`
 	Hint  string `json:"hint,omitempty"`
+	// Kind is NotFound where the request names what is not there, or what whoever asks may not see; Unknown are these
+	// names where it names several things.
+	Kind    string   `json:"code,omitempty"`
+	Unknown []string `json:"unknown,omitempty"`
 	// Problems are the single faults of a file, with their places.
 	Problems []rules.Problem `json:"problems,omitempty"`
 	// Errors are what is wrong with single values of the request.
@@ -53,6 +58,15 @@ func (p *Problem) GetStatus() int { return p.Code }
 
 // ContentType is that of problems.
 func (p *Problem) ContentType(string) string { return problemType }
+
+// NotFound is the Problem.Kind of a name that stands for nothing, apart from an address that is no operation.
+const NotFound = "not-found"
+
+// missing is the answer to a request that names only what is not there.
+func missing(names []string, format string, args ...any) *Problem {
+	return titled(&Problem{Code: http.StatusNotFound, Kind: NotFound, Unknown: names,
+		Text: fmt.Sprintf(format, args...)})
+}
 
 const problemType = "application/problem+json"
 
@@ -106,7 +120,7 @@ func problemOf(err error) *Problem {
 	case is(access.ErrBadRequest, access.ErrWho, accounts.ErrBad, accounts.ErrLast, accounts.ErrTaken):
 		p.Code = http.StatusBadRequest
 	case is(access.ErrNotFound, accounts.ErrNotFound):
-		p.Code = http.StatusNotFound
+		p.Code, p.Kind = http.StatusNotFound, NotFound
 	case is(access.ErrForbidden, accounts.ErrForbidden):
 		p.Code, p.Hint = http.StatusForbidden, cmp.Or(p.Hint,
 			"the token's scopes and its account's role and domains say what it may")

@@ -30,7 +30,11 @@ func (s *Server) registerQueue(spec huma.API) {
 		})
 	operation(s, spec, "POST", "/queue", "actOnQueue", "Retry, hold, release, return or cancel what waits",
 		func(ctx context.Context, in *body[waiting.ActRequest]) (*body[waiting.ActResult], error) {
-			return answer(s.desk(ctx).Act(ctx, in.Body))
+			out, err := s.desk(ctx).Act(ctx, in.Body)
+			if n := len(out.Unknown); err == nil && n > 0 && n == len(in.Body.Domains)+len(in.Body.Messages) {
+				err = missing(out.Unknown, "%s", waiting.SayUnknown(in.Body.Kind, out.Unknown))
+			}
+			return answer(out, err)
 		})
 	operation(s, spec, "POST", "/messages/{id}/content", "readContent",
 		"What a message in quarantine says; who reads it is recorded", func(ctx context.Context, in *struct {

@@ -123,7 +123,7 @@ func (s *Server) registerRules(spec huma.API) {
 					return &tagged[Rule]{tag(v.Revision), r}, nil
 				}
 			}
-			return nil, access.ErrNotFound
+			return nil, access.NotFound("there is no rule %q", in.Name)
 		})
 	operation(s, spec, "PUT", "/rules/{name}", "changeRule", "Change one rule; the rest of the file stays as it stands",
 		func(ctx context.Context, in *struct {

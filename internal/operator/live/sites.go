@@ -39,7 +39,7 @@ func siteView(s *queue.Site) SiteView {
 		Waiting: s.Queued + s.Held, Held: s.Held, Earliest: trace.Instant(s.Earliest),
 		Failures: s.Failures, Since: trace.Instant(s.Since), RetryAt: trace.Instant(s.RetryAt)}
 	if s.Last != nil && s.Last.Reason != "" {
-		info := s.Last.Reason.Info()
+		info := s.Last.Info()
 		v.Reason, v.Text, v.Who = string(s.Last.Reason), cmp.Or(s.Last.Text, info.Text), string(info.Who)
 		v.Hint = s.Last.Hint(s.Requirement.Asker())
 	}

@@ -164,7 +164,7 @@ func (s *Service) approving(d mail.Domain, rule string, known []mxpins.Pin) ([]s
 			return []string{rule}, nil
 		}
 	}
-	return nil, access.BadRequest("there is no rule %q", rule)
+	return nil, access.NotFound("there is no rule %q", rule)
 }
 
 // mailHosts finds the mail hosts of d that have a name.

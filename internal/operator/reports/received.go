@@ -181,26 +181,28 @@ func (q *ReceivedQuery) keeps(r *tlsreports.Received) bool {
 		(!q.Failing || failed > 0)
 }
 
+func noReport(id string) error { return access.NotFound("there is no report %q", id) }
+
 // ReceivedReport shows a report of somebody else, and what we saw of each failure. Sessions are those of a client with
 // all our domains, so that a scope of domains is not told of them.
 func (d ReportDesk) ReceivedReport(ctx context.Context, id string) (ReceivedDocument, error) {
 	book, err := d.receiving()
 	if err == nil && book == nil {
-		err = access.ErrNotFound
+		err = noReport(id)
 	}
 	if err != nil {
 		return ReceivedDocument{}, err
 	}
 	r, report, err := book.Book.Get(ctx, id)
 	if errors.Is(err, tlsreports.ErrNotFound) {
-		return ReceivedDocument{}, access.ErrNotFound
+		return ReceivedDocument{}, noReport(id)
 	}
 	if err != nil {
 		return ReceivedDocument{}, fmt.Errorf("cannot read the report: %w", err)
 	}
 	parts := r.Parts
 	if !d.own(&r) {
-		return ReceivedDocument{}, access.ErrNotFound
+		return ReceivedDocument{}, noReport(id)
 	}
 	out := ReceivedDocument{ReceivedReport: receivedReport(&r), Policies: []ReceivedPolicy{}}
 	failures := 0

@@ -162,7 +162,7 @@ func (d ReportDesk) Report(ctx context.Context, day, domain string) (ReportDocum
 	}
 	counts, err := r.Counts.Counts(ctx, day, name.String())
 	if errors.Is(err, records.ErrNotFound) {
-		return ReportDocument{}, fmt.Errorf("%w: nothing was counted of %s on %s", access.ErrNotFound, name, day)
+		return ReportDocument{}, access.NotFound("nothing was counted of %s on %s", name, day)
 	}
 	if err != nil {
 		return ReportDocument{}, fmt.Errorf("cannot read what was counted: %w", err)

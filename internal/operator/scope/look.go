@@ -83,6 +83,8 @@ type Page[T any] struct {
 	// many.
 	Total      int  `json:"total,omitempty"`
 	TotalExact bool `json:"total_exact,omitempty"`
+	// Unknown are the messages that the question names and of which there is nothing, with the first page.
+	Unknown []string `json:"unknown,omitempty"`
 }
 
 // PageRequest asks for a part of a list: at most Limit (0: 50, at most 500) after the cursor.

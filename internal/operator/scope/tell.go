@@ -83,7 +83,7 @@ func channelOf(t *mail.TLS) *mail.TLS {
 // withoutDemands leaves what was reached and the reason, and not what a rule of others demanded in its words.
 func withoutDemands(a *attempt.Attempt) attempt.Attempt {
 	out := *a
-	out.Text, out.Notes, out.Tries = a.Reason.Meaning(), nil, slices.Clone(a.Tries)
+	out.Text, out.Notes, out.Tries = a.Info().Text, nil, slices.Clone(a.Tries)
 	for i := range out.Tries {
 		t := &out.Tries[i]
 		t.JSON, t.Text, t.Shortfalls = nil, t.Reason.Meaning(), slices.Clone(t.Shortfalls)
@@ -101,7 +101,7 @@ func withoutDemands(a *attempt.Attempt) attempt.Attempt {
 
 // withoutHop leaves when a server of others was tried and why that fell short.
 func withoutHop(a *attempt.Attempt) attempt.Attempt {
-	return attempt.Attempt{At: a.At, TookMS: a.TookMS, Reason: a.Reason, Text: a.Reason.Meaning(), Status: a.Status}
+	return attempt.Attempt{At: a.At, TookMS: a.TookMS, Reason: a.Reason, Text: a.Info().Text, Status: a.Status}
 }
 
 // withoutWords leaves out what the peer said: it may have said it to somebody else's mail.

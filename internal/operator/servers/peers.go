@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,6 +139,8 @@ type ForgetRequest struct {
 // ForgetResult says how many addresses were forgotten.
 type ForgetResult struct {
 	Forgotten int `json:"forgotten"`
+	// Unknown are the names of which nothing is remembered.
+	Unknown []string `json:"unknown,omitempty"`
 }
 
 // ForgetPeers carries out r. It weakens protection, for what is forgotten is no longer missed, so the entry is on
@@ -166,8 +169,9 @@ func (d ServerDesk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetRes
 			}
 		}
 	}
-	if n == 0 {
-		return ForgetResult{}, nil
+	unknown, err := d.s.unknown(r.Names)
+	if err != nil || n == 0 {
+		return ForgetResult{Unknown: unknown}, err
 	}
 	entry := audit.Entry{At: time.Now(), By: by, Action: "peers forget", Target: strings.Join(r.Names, " "),
 		Before: strings.Join(before, "\n"), Count: n}
@@ -175,7 +179,21 @@ func (d ServerDesk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetRes
 		return ForgetResult{}, fmt.Errorf("nothing was forgotten: %w", err)
 	}
 	gone, err := d.s.cfg.Peers.Forget(ctx, match)
-	return ForgetResult{Forgotten: len(gone)}, err
+	return ForgetResult{Forgotten: len(gone), Unknown: unknown}, err
+}
+
+// unknown lists the names of which nothing is remembered.
+func (s *Service) unknown(names []string) (out []string, err error) {
+	for _, name := range names {
+		match, err := s.peerMatch([]string{name})
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(s.cfg.Peers.List(), func(r peers.Record) bool { return match(&r) }) {
+			out = append(out, name)
+		}
+	}
+	return out, nil
 }
 
 func howOften(r *peers.Record) string {

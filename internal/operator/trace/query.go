@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"maps"
 	"net/url"
 	"reflect"
 	"slices"
@@ -73,9 +72,13 @@ func (q Query) Values() url.Values {
 	for name, field := range q.fields {
 		switch field := field.(type) {
 		case *string:
-			v[name] = []string{*field}
+			if *field != "" {
+				v[name] = []string{*field}
+			}
 		case *[]string:
-			v[name] = *field
+			if len(*field) > 0 {
+				v[name] = *field
+			}
 		}
 	}
 	for name, t := range map[string]time.Time{"since": q.Since, "until": q.Until} {
@@ -83,7 +86,6 @@ func (q Query) Values() url.Values {
 			v.Set(name, t.UTC().Format(time.RFC3339Nano))
 		}
 	}
-	maps.DeleteFunc(v, func(_ string, values []string) bool { return strings.Join(values, "") == "" })
 	return v
 }
 

@@ -247,7 +247,9 @@ func (t *Delivery) explain(state queue.State, newest *attempt.Attempt, asker str
 	class := map[queue.State]string{queue.Delivered: "2", queue.Failed: "5", queue.Queued: "4", queue.Sending: "4",
 		queue.Held: "4"}[state]
 	var info policy.Info
-	if t.Reason != "" {
+	if newest != nil && string(newest.Reason) == t.Reason {
+		info = newest.Info()
+	} else if t.Reason != "" {
 		info = policy.Reason(t.Reason).Info()
 		t.Hint = info.HintFor("", asker)
 	}

@@ -15,6 +15,7 @@ type Try struct {
 	Host, IP   string
 	Rung       string
 	Used       bool
+	Judged     bool // by what it offers the gateway decided to send nothing
 	Reached    string
 	Reason     string
 	Text       string // our words
@@ -51,8 +52,8 @@ func Tries(t *Delivery) []Try {
 
 func tryOf(t *attempt.Try) Try {
 	out := Try{At: t.At, Took: time.Duration(t.TookMS) * time.Millisecond, Host: t.Host, Rung: string(t.Rung),
-		Used: t.Used, Reached: t.Reached.String(), Reason: string(t.Reason), Text: t.Text, Remote: t.Remote,
-		Alert: t.Alert}
+		Used: t.Used, Judged: t.Judged, Reached: t.Reached.String(), Reason: string(t.Reason), Text: t.Text,
+		Remote: t.Remote, Alert: t.Alert}
 	if t.IP.IsValid() {
 		out.IP = t.IP.String()
 	}

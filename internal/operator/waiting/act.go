@@ -26,25 +26,24 @@ func (d QueueDesk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if err != nil {
 		return ActResult{}, err
 	}
-	if d.who.Scope.All {
-		return d.s.act(ctx, d.who, r, by)
-	}
-	kind := r.Kind
-	if kind == Return { // no action of the store
-		kind = queue.Release
-	}
-	if err := r.selectors(&queue.Action{Kind: kind}); err != nil {
+	if err := r.check(); err != nil {
 		return ActResult{}, err
 	}
-	messages, err := d.within(ctx, &r)
+	if d.who.Scope.All {
+		return d.actOnKnown(ctx, &r, by)
+	}
+	chosen, err := d.within(ctx, &r)
 	if err != nil {
 		return ActResult{}, err
 	}
-	if len(messages) == 0 {
-		return ActResult{}, access.ErrNotFound
+	unknown := chosen.lacks(&r)
+	if len(chosen) == 0 {
+		return ActResult{}, access.NotFound("%s", SayUnknown(r.Kind, orAnything(unknown)))
 	}
-	return d.s.act(ctx, d.who, ActRequest{Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge,
-		Wait: r.Wait}, by)
+	out, err := d.s.act(ctx, d.who, ActRequest{Kind: r.Kind, Messages: chosen.messages(), Lower: r.Lower,
+		Rejudge: r.Rejudge, Wait: r.Wait}, by)
+	out.Unknown = unknown
+	return out, err
 }
 
 // ActOn changes what waits and fits a search; at most 5000 messages at a time, each with all that waits of it.
@@ -82,7 +81,15 @@ func (d QueueDesk) ActOn(ctx context.Context, q trace.Query, kind queue.ActionKi
 	case len(chosen) == 0:
 		return ActResult{}, access.ErrNotFound
 	}
-	return d.Act(ctx, ActRequest{Kind: kind, Messages: slices.Sorted(maps.Keys(chosen))})
+	by, err := d.who.Author()
+	if err != nil {
+		return ActResult{}, err
+	}
+	r := ActRequest{Kind: kind, Messages: slices.Sorted(maps.Keys(chosen))}
+	if d.who.Scope.All {
+		return d.s.act(ctx, d.who, r, by) // all of them waited a moment ago
+	}
+	return d.Act(ctx, r)
 }
 
 // chosenMost bounds the waiting deliveries that an action chooses among.
@@ -91,8 +98,8 @@ const chosenMost = 5000
 // actTime is how long what an action is about is looked for.
 const actTime = 5 * time.Second
 
-// within lists the messages r chooses of which everything that waits may be seen.
-func (d QueueDesk) within(ctx context.Context, r *ActRequest) ([]string, error) {
+// within finds the messages r chooses of which everything that waits may be seen.
+func (d QueueDesk) within(ctx context.Context, r *ActRequest) (chosenMail, error) {
 	var filters []queue.Filter
 	for _, domain := range r.Domains {
 		f := queue.AllWaiting()
@@ -106,10 +113,10 @@ func (d QueueDesk) within(ctx context.Context, r *ActRequest) ([]string, error) 
 		}
 		filters = append(filters, f)
 	}
-	chosen := map[queue.ID]bool{}
+	chosen := chosenMail{}
 	for _, f := range filters {
 		f.Brief = true
-		stop, err := d.who.Search(ctx, f, chosenMost, func(rec *queue.Record) { chosen[rec.Message.ID] = true })
+		stop, err := d.who.Search(ctx, f, chosenMost, func(rec *queue.Record) { chosen.add(rec) })
 		if err == nil && stop != nil {
 			err = access.BadRequest("that is more than can be chosen at once; name the messages")
 		}
@@ -133,10 +140,5 @@ func (d QueueDesk) within(ctx context.Context, r *ActRequest) ([]string, error) 
 			delete(chosen, rec.Message.ID)
 		}
 	}
-	var out []string
-	for id := range chosen {
-		out = append(out, string(id))
-	}
-	slices.Sort(out)
-	return out, nil
+	return chosen, nil
 }

@@ -141,6 +141,9 @@ func (out *ActResult) Say(r *ActRequest) []string {
 	if out.Busy > 0 {
 		said = append(said, deliveries(out.Busy)+" being sent right now, left alone")
 	}
+	if len(out.Unknown) > 0 {
+		said = append(said, SayUnknown(r.Kind, out.Unknown))
+	}
 	return said
 }
 

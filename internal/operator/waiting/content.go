@@ -33,15 +33,20 @@ func (d QueueDesk) Content(ctx context.Context, id string) (Content, error) {
 	if err != nil {
 		return Content{}, err
 	}
-	held := false
+	there, held := false, false
 	for rec, err := range d.s.cfg.Store.List(ctx, queue.Filter{IDs: []queue.ID{queue.ID(id)}, Brief: true}) {
 		if err != nil {
 			return Content{}, fmt.Errorf("cannot look for the message: %w", err)
 		}
+		there = there || d.who.Sees(&rec)
 		held = held || rec.State == queue.Held && rec.Quarantine() != nil && d.who.Sees(&rec)
 	}
-	if !held {
-		return Content{}, access.ErrNotFound
+	switch {
+	case !there:
+		return Content{}, noMessage(id)
+	case !held:
+		return Content{}, access.NotFound("message %s is not in quarantine, and of no other mail is the content shown",
+			id)
 	}
 	if err := d.who.Record(ctx, audit.Entry{At: time.Now(), By: by, Action: "queue read", Target: id,
 		Count: 1}); err != nil {
@@ -49,7 +54,7 @@ func (d QueueDesk) Content(ctx context.Context, id string) (Content, error) {
 	}
 	body, err := d.s.cfg.Store.Open(ctx, queue.ID(id))
 	if errors.Is(err, queue.ErrNotFound) {
-		return Content{}, access.ErrNotFound
+		return Content{}, access.NotFound("the content of message %s is gone", id)
 	}
 	if err != nil {
 		return Content{}, fmt.Errorf("cannot read the message: %w", err)
@@ -64,3 +69,5 @@ func (d QueueDesk) Content(ctx context.Context, id string) (Content, error) {
 	}
 	return out, nil
 }
+
+func noMessage(id string) error { return access.NotFound("there is no message %q", id) }

@@ -50,6 +50,8 @@ type ActResult struct {
 	TooLate int `json:"too_late,omitempty"`
 	// Busy is how many were left alone because they are being sent right now (only lowering and judging anew can tell).
 	Busy int `json:"busy,omitempty"`
+	// Unknown are the names of which nothing waits; of a return, of which nothing is in quarantine.
+	Unknown []string `json:"unknown,omitempty"`
 }
 
 // act carries out r. Retry, hold, release and cancel are one transaction of the store each; lowering and judging anew
@@ -86,6 +88,15 @@ func (s *Service) act(ctx context.Context, who *scope.Asker, r ActRequest, by st
 		return out, err
 	}
 	return out, s.await(ctx, &r, &out, acted.Pending)
+}
+
+// check refuses a request that cannot be meant.
+func (r *ActRequest) check() error {
+	kind := r.Kind
+	if kind == Return { // no action of the store
+		kind = queue.Release
+	}
+	return r.selectors(&queue.Action{Kind: kind})
 }
 
 // selectors checks what r names and puts it into a. Naming nothing is everything only when r says All.

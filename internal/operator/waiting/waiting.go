@@ -2,6 +2,10 @@
 // demanded without any rule, and judging it anew, go in portions. What is being sent is left to its worker, with a wish
 // that it learns of, and may be waited for.
 //
+// An action does what it can: of several names those that are known are acted on, and each of the others is told
+// (ActResult.Unknown). That is so for cancelling too: mail leaves the queue while somebody types its name, and whoever
+// cancels twenty messages wants nineteen gone when one was delivered meanwhile.
+//
 // Lowering weakens protection: each portion is leased, written into the audit trail and only then changed, so that no
 // worker sends by half a change and the trail has every delivery before it goes.
 package waiting

@@ -47,11 +47,13 @@ func (s *sending) judge() error {
 		s.refuseAll(553, "5.1.7", "the sender address cannot be written in a command")
 	case !ext.UTF8 && !env.From.IsASCII():
 		s.refuseAll(553, "5.6.7", "the sender address is internationalised, and the next hop does not offer SMTPUTF8")
-	case !ext.UTF8 && env.UTF8 && s.t.HeaderUTF8:
+	}
+	s.judgeAddresses()
+	if !ext.UTF8 && env.UTF8 && s.t.HeaderUTF8 {
 		s.refuseAll(554, "5.6.9", "the header is internationalised, and the next hop does not offer SMTPUTF8")
 	}
 	s.utf8 = s.utf8 || ext.UTF8 && !env.From.IsASCII()
-	s.judgeRecipients()
+	s.judgeRoom()
 	if s.t.EightBit && !ext.EightBit && s.undecided() {
 		return s.judgeConversion()
 	}
@@ -118,8 +120,9 @@ func (s *sending) signed() (bool, error) {
 	return false, nil
 }
 
-func (s *sending) judgeRecipients() {
-	room := s.c.ext.MaxRecipients
+// judgeAddresses refuses recipients by their own addresses. It comes before the header, in which a recipient's address
+// may be all that is internationalised: the one of our Received line.
+func (s *sending) judgeAddresses() {
 	for i := range s.t.Recipients {
 		r, a := &s.res.Recipients[i], s.t.Recipients[i].Address
 		switch {
@@ -129,6 +132,17 @@ func (s *sending) judgeRecipients() {
 		case !a.IsASCII() && !s.c.ext.UTF8:
 			refuse(r, "RCPT", 553, "5.6.7",
 				"the recipient address is internationalised, and the next hop does not offer SMTPUTF8")
+		}
+	}
+}
+
+// judgeRoom takes as many recipients as the peer does in one transaction, and leaves the others for another one.
+func (s *sending) judgeRoom() {
+	room := s.c.ext.MaxRecipients
+	for i := range s.t.Recipients {
+		r, a := &s.res.Recipients[i], s.t.Recipients[i].Address
+		switch {
+		case r.Outcome != Undecided:
 		case s.c.ext.MaxRecipients > 0 && room == 0:
 			refuse(r, "RCPT", 452, "4.5.3", "the next hop takes no more recipients in one transaction")
 			r.Outcome = Again

@@ -19,7 +19,7 @@ import (
 // The exit codes, the same for every verb. They are part of the outside surface and of the man page.
 const (
 	ExitOK    = 0 // done
-	ExitShort = 1 // what was checked fell short
+	ExitShort = 1 // what was checked fell short, or what was named is not there
 	ExitUsage = 2 // the command line cannot be meant
 	ExitFail  = 3 // it could not be reached or done
 

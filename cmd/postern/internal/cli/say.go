@@ -33,7 +33,8 @@ func WithHint(err error, hint string) error { return Failure(err, hint, ExitFail
 // Usage marks an error of the command line itself.
 func Usage(err error, hint string) error { return Failure(err, hint, ExitUsage) }
 
-// Short marks the answer "no": what was checked fell short. Its text may be empty when standard output has said it all.
+// Short marks the answer "no": what was checked fell short, or what was named is not there. Its text may be empty when
+// standard output has said it all.
 func Short(text string) error { return Failure(errors.New(text), "", ExitShort) }
 
 // Misconfigured marks an error that only another configuration, or another file that it names, can mend.

@@ -72,7 +72,34 @@ func (c *peersListCmd) Run(a *cli.App) error {
 	case shown == 0 && !c.JSON:
 		fmt.Fprintln(a.Stdout, "no such server is remembered")
 	}
-	return nil
+	return strangers(a, client, c.Name)
+}
+
+// strangers says of which of several names nothing is remembered: exit code 1.
+func strangers(a *cli.App, client *api.Client, names []string) error {
+	var unknown []string
+	for _, name := range names {
+		known := len(names) == 1 // or whoever asks has said so
+		for _, err := range client.Peers(a.Ctx, []string{name}, 1) {
+			if err != nil {
+				return remote.Tell(err)
+			}
+			known = true
+		}
+		if !known {
+			unknown = append(unknown, name)
+		}
+	}
+	return forgotten(unknown)
+}
+
+// forgotten is the answer about names of which nothing is remembered, nil where there are none.
+func forgotten(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	return cli.Failure(errors.New("nothing is remembered of "+strings.Join(names, ", ")),
+		"`postern peers list` shows what is remembered", cli.ExitShort)
 }
 
 func peerName(p *servers.Peer) string {
@@ -110,11 +137,18 @@ func (c *peersShowCmd) Run(a *cli.App) error {
 		showPeer(a, p)
 		gap = "\n"
 	})
-	if err == nil && n == 0 {
-		return cli.Failure(errors.New("nothing is remembered of "+c.Name[0]),
-			"`postern peers list` shows what is remembered", cli.ExitShort)
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		return forgotten(c.Name)
 	}
-	return err
+	client, err := c.Dial(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return strangers(a, client, c.Name)
 }
 
 func showPeer(a *cli.App, p *servers.Peer) {
@@ -167,6 +201,9 @@ func (c *peersForgetCmd) Run(a *cli.App) error {
 	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (servers.ForgetResult, error) {
 		return client.ForgetPeers(a.Ctx, servers.ForgetRequest{Names: c.Name})
 	})
+	if isUnknown(err) {
+		return forgotten(c.Name)
+	}
 	if err != nil {
 		return err
 	}
@@ -175,8 +212,8 @@ func (c *peersForgetCmd) Run(a *cli.App) error {
 	} else {
 		_, err = fmt.Fprintf(a.Stdout, "%s forgotten\n", cli.Plural(out.Forgotten, "record"))
 	}
-	if err == nil && out.Forgotten == 0 {
-		return cli.Failure(errors.New(""), "`postern peers list` shows what is remembered", cli.ExitShort)
+	if err != nil {
+		return err
 	}
-	return err
+	return forgotten(out.Unknown)
 }

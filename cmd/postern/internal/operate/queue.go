@@ -92,17 +92,36 @@ func (q *queueListCmd) Run(a *cli.App) error {
 		one.Domain = d
 		queries = append(queries, one)
 	}
+	unknown := error(nil) // messages
 	for _, one := range queries {
+		n := 0
 		for t, err := range client.Traces(a.Ctx, one) {
+			if isUnknown(err) {
+				unknown = err
+				continue
+			}
 			if err != nil {
 				return remote.Tell(err)
 			}
+			n++
 			if err := print(&t); err != nil {
 				return err
 			}
 		}
+		if n == 0 && one.Domain != "" && len(q.Names) > 1 { // of one alone the list says it
+			fmt.Fprintln(a.Stderr, "postern: nothing like that waits of "+one.Domain)
+		}
 	}
-	return finish()
+	if err := finish(); err != nil || unknown == nil {
+		return err
+	}
+	return remote.Tell(unknown)
+}
+
+// isUnknown reports whether an error says that something named is not there.
+func isUnknown(err error) bool {
+	p, ok := errors.AsType[*api.Problem](err)
+	return ok && p.Kind == api.NotFound
 }
 
 // waitingRows prints one row for each delivery.
@@ -295,7 +314,8 @@ func (q *queueCancelCmd) Run(a *cli.App) error {
 	return act(a, &q.Gateway, &q.names, waiting.ActRequest{Kind: queue.Cancel, All: q.All, Wait: q.Wait})
 }
 
-// act sends an action and tells what it did. An action on named mail that changed nothing is exit code 1.
+// act sends an action and tells what it did. An action on named mail that changed nothing is exit code 1, and so is one
+// that did what it could and did not know every name.
 func act(a *cli.App, to *remote.Gateway, names *names, r waiting.ActRequest) error {
 	r.Domains, r.Messages = names.split()
 	if !r.All && len(names.Names) == 0 {
@@ -305,22 +325,28 @@ func act(a *cli.App, to *remote.Gateway, names *names, r waiting.ActRequest) err
 	out, err := remote.Ask(a, to, func(client *api.Client) (waiting.ActResult, error) {
 		return client.Act(a.Ctx, r)
 	})
+	if isUnknown(err) {
+		return cli.Failure(err, nothingHint(&r, out), cli.ExitShort)
+	}
 	if err != nil {
 		return err
 	}
 	if to.JSON {
 		err = a.Object(out)
+		if len(out.Unknown) > 0 {
+			fmt.Fprintln(a.Stderr, "postern: "+waiting.SayUnknown(r.Kind, out.Unknown))
+		}
 	} else {
 		err = sayActed(a, &r, out)
 	}
-	if err == nil && out.Changed+out.Pending == 0 && !r.All {
-		return nothing(&r, out)
+	if err == nil && !r.All && (out.Changed+out.Pending == 0 || len(out.Unknown) > 0) {
+		return cli.Failure(errors.New(""), nothingHint(&r, out), cli.ExitShort)
 	}
 	return err
 }
 
-// nothing is the answer when an action on named mail changed nothing, with the action that would have.
-func nothing(r *waiting.ActRequest, out waiting.ActResult) error {
+// nothingHint says which action would have changed something, when one on named mail did not, or not for each name.
+func nothingHint(r *waiting.ActRequest, out waiting.ActResult) string {
 	hint := "`postern queue list` shows what waits"
 	switch {
 	case out.TooLate > 0:
@@ -334,7 +360,7 @@ func nothing(r *waiting.ActRequest, out waiting.ActResult) error {
 	case r.Kind == queue.Release && !r.Lower:
 		hint += "; mail that is not held goes with `postern queue retry`"
 	}
-	return cli.Failure(errors.New(""), hint, cli.ExitShort)
+	return hint
 }
 
 // sayActed tells what an action did, and where to look how the rest ends.

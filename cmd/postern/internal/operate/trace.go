@@ -13,6 +13,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/api"
 	"postern/internal/operator/trace"
+	"postern/internal/policy"
 )
 
 // TraceCmd answers what happened to mail.
@@ -231,6 +232,10 @@ func showAttempt(a *cli.App, at *attempt.Attempt) {
 		switch {
 		case t.Reason != "":
 			said = strings.TrimSuffix(string(t.Reason)+": "+t.Text, ": ")
+		case t.Judged:
+			said = "was judged by what it offers; nothing was sent"
+		case t.Used && at.Reason.Class() == policy.OfAnswer:
+			said = "was asked to take the mail, " + t.Reached.String()
 		case t.Used:
 			said = "carried the mail, " + t.Reached.String()
 		case t.Text != "":

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/rooms"
@@ -39,10 +40,33 @@ func (c *Cmd) Run(a *cli.App) error {
 	if err != nil {
 		return cli.WithHint(err, "`postern config check` says what is wrong with the files of the configuration")
 	}
-	chosen, err := c.choose(own)
+	chosen, unknown, err := c.choose(own)
 	if err != nil {
 		return err
 	}
+	if len(chosen) > 0 {
+		err = c.about(a, cfg, own, chosen)
+	}
+	if len(unknown) == 0 {
+		return err
+	}
+	if err != nil { // which says more than that names are unknown; they are told all the same
+		fmt.Fprintf(a.Stderr, "postern: %s\n", strangers(unknown))
+		return err
+	}
+	return cli.Failure(errors.New(strangers(unknown)), "name a [[domain]] of the configuration, or none for all",
+		cli.ExitShort)
+}
+
+func strangers(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is no domain of this gateway"
+	}
+	return strings.Join(names, ", ") + " are no domains of this gateway"
+}
+
+// about prints what is asked of the domains that are known.
+func (c *Cmd) about(a *cli.App, cfg *config.Config, own *ownzone.Own, chosen []ownzone.Domain) error {
 	if c.Check {
 		return c.check(a, cfg, own, chosen)
 	}
@@ -58,26 +82,25 @@ func (c *Cmd) Run(a *cli.App) error {
 	return nil
 }
 
-// choose finds the domains that are named; all of them where none is.
-func (c *Cmd) choose(own *ownzone.Own) ([]ownzone.Domain, error) {
-	if len(own.Domains) == 0 {
-		return nil, cli.WithHint(errors.New("the configuration has no domain that mail is received for"),
+// choose finds the domains that are named, all of them where none is, and the names that are none of ours.
+func (c *Cmd) choose(own *ownzone.Own) (out []ownzone.Domain, unknown []string, err error) {
+	if len(own.Domains) == 0 && len(c.Domains) == 0 {
+		return nil, nil, cli.WithHint(errors.New("the configuration has no domain that mail is received for"),
 			"add a [[domain]]; `postern config example` shows one")
 	}
 	if len(c.Domains) == 0 {
-		return own.Domains, nil
+		return own.Domains, nil, nil
 	}
-	var out []ownzone.Domain
 	for _, text := range c.Domains {
 		name, err := mail.ParseDomain(text)
 		i := slices.IndexFunc(own.Domains, func(d ownzone.Domain) bool { return err == nil && d.Name == name })
 		if i < 0 {
-			return nil, cli.Usage(fmt.Errorf("%s is no domain of this gateway", smtp.Printable(text, 100)),
-				"name a [[domain]] of the configuration, or none for all")
+			unknown = append(unknown, smtp.Printable(text, 100))
+		} else {
+			out = append(out, own.Domains[i])
 		}
-		out = append(out, own.Domains[i])
 	}
-	return out, nil
+	return out, unknown, nil
 }
 
 // recordJSON is a record with --json. The names stay for ever.

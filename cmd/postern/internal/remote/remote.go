@@ -97,6 +97,8 @@ func Tell(err error) error {
 		return err
 	}
 	switch {
+	case p.Kind == api.NotFound:
+		return cli.Failure(p, p.Hint, cli.ExitShort)
 	case p.Code == http.StatusBadRequest, p.Code == http.StatusUnprocessableEntity && len(p.Problems) == 0:
 		return cli.Usage(p, p.Hint)
 	case p.Code == http.StatusUnprocessableEntity:

@@ -26,6 +26,9 @@ func (g *Gateway) serveConsole(ctx context.Context, group *sync.WaitGroup, faile
 	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
+		if blocked := g.sockets.BlockedAdmin(cfg.Listen, err); blocked != nil {
+			return blocked
+		}
 		return cli.WithHint(fmt.Errorf("cannot listen for metrics and the console at %s: %w", cfg.Listen, err),
 			"set admin.listen to a free address, or to \"\"")
 	}

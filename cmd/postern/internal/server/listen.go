@@ -141,7 +141,7 @@ func (g *Gateway) closeSockets() {
 func (g *Gateway) warnOfSpare() {
 	for _, s := range g.sockets.Spare {
 		g.warn("socket", errors.New("systemd handed over a socket at "+s+" that no listener names; it is closed"),
-			"name its address in a [[listen]], or take it out of the socket unit")
+			"name its address in a [[listen]], or take its ListenStream= out of the socket unit")
 	}
 }
 

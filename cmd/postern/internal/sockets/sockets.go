@@ -3,7 +3,9 @@
 // The law of sockets that systemd hands over (LISTEN_FDS): a listener takes those of its own address and port, one a
 // family where systemd opened one a family. A listener of every address takes, besides the wildcards of its port,
 // single addresses of it that nobody else names. A socket that carries the name of a listener (FileDescriptorName) goes
-// to no other. What nobody takes is closed, and named in the log: a client must not be left hanging at it.
+// to no other. What nobody takes is closed before any other is opened, and named in the log: a client must not be left
+// hanging at it. systemd itself keeps it open, so that no listener can open an address that it covers: such a start
+// fails by the name of the socket, not as if another program were in the way.
 package sockets
 
 import (
@@ -11,6 +13,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
@@ -22,6 +26,8 @@ import (
 type Set struct {
 	Of    [][]net.Listener // by listener, each at least one
 	Spare []string         // what was handed over and closed, in words
+
+	held []offer // of Spare, what systemd has open at a TCP address
 }
 
 // Count is how many sockets there are.
@@ -53,7 +59,7 @@ func Open(cfg *config.Config) (*Set, error) {
 			out.Of[to] = append(out.Of[to], open[i])
 			continue
 		}
-		out.Spare = append(out.Spare, fmt.Sprintf("%s (%s)", open[i].Addr(), offered[i].name))
+		out.Spare, out.held = append(out.Spare, offered[i].String()), append(out.held, offered[i])
 		_ = open[i].Close() // nobody was served at it
 	}
 	handed := map[int]bool{}
@@ -72,6 +78,9 @@ func Open(cfg *config.Config) (*Set, error) {
 		l, err := net.Listen("tcp", lc.Address)
 		if err != nil {
 			out.Close()
+			if blocked := out.blocked(lc.Address, err, unitHint(lc.Address)); blocked != nil {
+				return nil, blocked
+			}
 			return nil, cli.WithHint(fmt.Errorf("cannot listen at %s: %w", lc.Address, err),
 				"is another mail server running? A port below 1024 needs CAP_NET_BIND_SERVICE or the socket unit "+
 					"of the package")
@@ -81,11 +90,45 @@ func Open(cfg *config.Config) (*Set, error) {
 	return out, nil
 }
 
+// blocked dresses the error of opening an address that is in use because systemd holds a socket there which it handed
+// over and which no listener takes; nil where it is another program's.
+func (s *Set) blocked(address string, err error, hint string) error {
+	if s == nil || !errors.Is(err, syscall.EADDRINUSE) {
+		return nil
+	}
+	for _, o := range s.held {
+		if PlaceOf(address).meets(o.place()) {
+			return cli.Misconfigured(cli.WithHint(fmt.Errorf("cannot listen at %s: systemd holds a socket at %s, "+
+				"which it handed over and which is not this address; it is closed here and stays open there",
+				address, o), hint))
+		}
+	}
+	return nil
+}
+
+// BlockedAdmin dresses an error of opening the address of [admin] where a socket of systemd is in the way, which is
+// never handed to it; nil where that is another program's.
+func (s *Set) BlockedAdmin(address string, err error) error {
+	return s.blocked(address, err, unitWithout)
+}
+
+// unitHint is how the socket unit opens an address of a listener, and nothing else.
+func unitHint(address string) string {
+	return fmt.Sprintf("`systemctl edit %s` and write below [Socket]: ListenStream= alone, which takes back what the "+
+		"unit opens, then ListenStream=%s; or give the listener the socket's address", socketUnitName,
+		strings.TrimPrefix(address, ":"))
+}
+
 // offer is a socket that was handed over: where it listens, and its name.
 type offer struct {
 	at   netip.AddrPort
 	name string
 }
+
+// String is the address with the name behind it.
+func (o offer) String() string { return o.at.String() + " (" + o.name + ")" }
+
+func (o offer) place() place { return place{At: o.at} }
 
 // handedOver takes the sockets that the process was started with. What is no TCP listener is spare at once.
 func handedOver(out *Set) (offered []offer, open []net.Listener) {

@@ -1,11 +1,16 @@
 package sockets
 
 import (
+	"io/fs"
+	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
+	"postern/cmd/postern/internal/cli"
 	"postern/internal/config"
 )
 
@@ -54,4 +59,40 @@ func TestSocketsGoToTheListenerOfTheirAddress(t *testing.T) {
 func halves(text string) (before, after string) {
 	before, after, _ = strings.Cut(text, " ")
 	return before, after
+}
+
+// What systemd keeps open cannot be opened here: the error names that socket and what the unit should say.
+func TestASocketOfSystemdInTheWayIsNamed(t *testing.T) {
+	set := &Set{held: []offer{{plain(netip.MustParseAddrPort("0.0.0.0:2607")), "postern.socket"}, {plain(netip.MustParseAddrPort("127.0.0.1:8025")), "postern.socket"}}}
+	inUse := &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}
+	for _, c := range []struct {
+		address string
+		err     error
+		want    string // in the text and the hint, "|" between them; "" for another program
+	}{
+		{"127.0.0.1:2607", inUse, "systemd holds a socket at 0.0.0.0:2607 (postern.socket)|ListenStream=127.0.0.1:2607"},
+		{":2607", inUse, "0.0.0.0:2607|ListenStream=2607"},
+		{"127.0.0.1:2608", inUse, ""},
+		{"127.0.0.2:8025", inUse, ""},
+		{"127.0.0.1:2607", fs.ErrPermission, ""},
+	} {
+		err := set.blocked(c.address, c.err, unitHint(c.address))
+		if (err == nil) != (c.want == "") {
+			t.Errorf("%s: %v", c.address, err)
+		}
+		if err == nil {
+			continue
+		}
+		for part := range strings.SplitSeq(c.want, "|") {
+			if !strings.Contains(err.Error()+" "+cli.HintOf(err), part) {
+				t.Errorf("%s: %v, %s", c.address, err, cli.HintOf(err))
+			}
+		}
+	}
+	if err := set.BlockedAdmin("127.0.0.1:8025", inUse); err == nil || !strings.Contains(cli.HintOf(err), "ListenStream=") {
+		t.Errorf("of [admin]: %v", err)
+	}
+	if err := (*Set)(nil).BlockedAdmin("127.0.0.1:8025", inUse); err != nil {
+		t.Errorf("without sockets: %v", err)
+	}
 }

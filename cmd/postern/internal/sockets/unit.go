@@ -109,15 +109,17 @@ func (u Unit) Findings(cfg *config.Config) (out []config.Finding) {
 	if !u.enabled {
 		return nil
 	}
-	for i, to := range assign(places(cfg), u.offered) {
-		if to < 0 {
+	all, taken := places(cfg), u.Taken(cfg)
+	for i, to := range assign(all, u.offered) {
+		if f := u.offered[i].blocking(all, taken); to < 0 && f != nil {
+			out = append(out, *f)
+		} else if to < 0 {
 			out = append(out, config.Finding{Key: "listen",
 				What: fmt.Sprintf("%s opens %s, which no listener names: it is closed at once", socketUnitName,
 					u.offered[i].at),
 				Hint: "name its address in a [[listen]], or take it out with `systemctl edit " + socketUnitName + "`"})
 		}
 	}
-	taken := u.Taken(cfg)
 	for i, lc := range cfg.Listen {
 		if at := PlaceOf(lc.Address).At; !taken[i] && at.IsValid() && at.Port() > 0 && at.Port() < privileged {
 			out = append(out, config.Finding{Key: fmt.Sprintf("listen[%d].address", i),
@@ -129,3 +131,25 @@ func (u Unit) Findings(cfg *config.Config) (out []config.Finding) {
 	}
 	return out
 }
+
+// blocking says which address of the configuration a socket keeps from being opened that nobody takes, nil for none.
+func (o offer) blocking(all []place, taken map[int]bool) *config.Finding {
+	for i, p := range all {
+		if taken[i] || !p.meets(o.place()) {
+			continue
+		}
+		f := &config.Finding{Key: "admin.listen", Fatal: true,
+			What: fmt.Sprintf("%s opens %s, which no listener names, and so the gateway cannot open %s", socketUnitName,
+				o.at, p.address),
+			Hint: unitWithout}
+		if p.taker {
+			f.Key, f.Hint = fmt.Sprintf("listen[%d].address", i), unitHint(p.address)
+		}
+		return f
+	}
+	return nil
+}
+
+// unitWithout is how the socket unit leaves an address alone that is no listener's of mail.
+const unitWithout = "take its ListenStream= out of the unit with `systemctl edit " + socketUnitName +
+	"`: no socket is taken over for [admin]"

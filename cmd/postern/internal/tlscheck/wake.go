@@ -2,6 +2,7 @@ package tlscheck
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"postern/cmd/postern/internal/cli"
@@ -34,8 +35,8 @@ func (w *waker) tell(ctx context.Context, r *check.Report) {
 	if time.Now().Before(w.off) || err != nil || !passes(r) || !w.waits(ctx, domain) {
 		return
 	}
-	if _, err := w.client.Act(ctx, waiting.ActRequest{Kind: queue.Retry,
-		Domains: []string{domain.String()}}); err != nil {
+	_, err = w.client.Act(ctx, waiting.ActRequest{Kind: queue.Retry, Domains: []string{domain.String()}})
+	if p, ok := errors.AsType[*api.Problem](err); err != nil && !(ok && p.Kind == api.NotFound) { // it may have gone
 		w.off = time.Now().Add(leaveTime)
 	}
 }
