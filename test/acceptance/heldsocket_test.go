@@ -15,15 +15,20 @@ import (
 func TestASocketOfSystemdInTheWayIsNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, port, err := net.SplitHostPort(w.Addr)
+	host, _, err := net.SplitHostPort(w.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp4", "0.0.0.0:"+port)
+	l, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Addr = net.JoinHostPort(host, port)
 	f, err := l.(*net.TCPListener).File()
 	if err != nil {
 		t.Fatal(err)
