@@ -56,6 +56,7 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *stored.Acted) e
 	if err != nil {
 		return err
 	}
+	var ends queue.WishEnds
 	for _, d := range rows {
 		if !a.Selects(&d.Delivery) {
 			continue
@@ -65,6 +66,14 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *stored.Acted) e
 				return err
 			}
 			continue
+		}
+		if d.Wish != nil { // its lease was given back a moment ago
+			if err := t.carryOut(d, a.Now, &ends); err != nil {
+				return err
+			}
+			if !d.State.Waiting() {
+				continue
+			}
 		}
 		was := d.State
 		applied, moved := done.Apply(a, &d.Delivery, d.site)
@@ -76,6 +85,7 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *stored.Acted) e
 			t.move(&d.Delivery, was)
 		}
 	}
+	t.entries = append(t.entries, ends.Entries()...)
 	return t.actOnSites(a, done)
 }
 

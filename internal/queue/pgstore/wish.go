@@ -69,18 +69,23 @@ func (t *txn) lapse(ids []queue.DeliveryID, now time.Time) error {
 	}
 	var ends queue.WishEnds
 	for _, d := range rows {
-		wish, was := d.Wish, d.State
-		if wish == nil || leased[d.ID] { // carried out, or prolonged, a moment ago
+		if d.Wish == nil || leased[d.ID] { // carried out, or prolonged, a moment ago
 			continue
 		}
-		d.CarryOut(now)
-		t.ended = append(t.ended, int64(d.ID))
-		ends.Add(wish, &d.Delivery, now)
-		t.move(&d.Delivery, was)
-		if err := t.setWish(d, d.Wish, nil); err != nil {
+		if err := t.carryOut(d, now, &ends); err != nil {
 			return err
 		}
 	}
 	t.entries = append(t.entries, ends.Entries()...)
 	return nil
+}
+
+// carryOut does what is wished of a delivery that waits and that nobody has leased.
+func (t *txn) carryOut(d *deliveryRow, now time.Time, ends *queue.WishEnds) error {
+	wish, was := d.Wish, d.State
+	d.CarryOut(now)
+	t.ended = append(t.ended, int64(d.ID))
+	ends.Add(wish, &d.Delivery, now)
+	t.move(&d.Delivery, was)
+	return t.setWish(d, d.Wish, nil)
 }
