@@ -68,6 +68,9 @@ func (t *txn) settle(b *stored.Batch) error {
 		return err
 	}
 	if err := t.sitesExist(b); err != nil {
+		if t.recalled { // whether the leases stand is to be told before
+			return &planned{err}
+		}
 		return err
 	}
 	for _, n := range b.Messages {
