@@ -276,6 +276,33 @@ func TestConnectionsThatEnded(t *testing.T) {
 	p.do("ALTER ROLE " + role + " CONNECTION LIMIT -1 LOGIN")
 }
 
+// TestAServerThatFallsSilent as soon as connections are made: they are given up, and all is well by itself when it
+// answers again, whoever waited meanwhile.
+func TestAServerThatFallsSilent(t *testing.T) {
+	t.Parallel()
+	cfg := fresh(t)
+	p, url := through(t, cfg.URL)
+	cfg.URL, cfg.Patience = url, time.Second
+	s := open(t, cfg)
+	defer s.Close()
+	p.silence(true)
+	p.sever(false)
+	for range 10 { // more than the pool has places
+		go s.Revisions(context.Background(), 0, 10)
+	}
+	time.Sleep(500 * time.Millisecond)
+	p.silence(false)
+	soon(t, "reads are answered", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.Revisions(ctx, 0, 10)
+		return err == nil
+	})
+	if err := s.Accept(t.Context(), submission(t, s, 1, nil)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSettingsOfARole: what somebody sets for a role for other programs does not change what the store does.
 func TestSettingsOfARole(t *testing.T) {
 	t.Parallel()

@@ -269,7 +269,7 @@ func (r *Registry) Turns(ctx context.Context, names []string) (map[string]time.D
 func (r *Registry) Listen(ctx context.Context, told func()) {
 	for ctx.Err() == nil {
 		if c, err := postgres.Dial(ctx, r.cfg); err == nil {
-			if err = c.Script(ctx, "LISTEN "+channel); err == nil {
+			if err = listen(ctx, c); err == nil {
 				told()
 				for err == nil {
 					if err = c.Notified(ctx); err == nil {
@@ -281,6 +281,13 @@ func (r *Registry) Listen(ctx context.Context, told func()) {
 		}
 		pause.For(ctx, listenAgain)
 	}
+}
+
+// listen begins to; a server that falls silent is given up.
+func listen(ctx context.Context, c *postgres.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return c.Script(ctx, "LISTEN "+channel)
 }
 
 // listenAgain is between two tries to listen. Meanwhile renewals tell what is new.

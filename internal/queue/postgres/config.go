@@ -154,6 +154,9 @@ func (c *Config) begins() *pgxpool.Config {
 	out := c.parsed.Copy()
 	out.ConnConfig.OnNotice = heed
 	out.ConnConfig.AfterConnect = func(ctx context.Context, raw *pgconn.PgConn) error {
+		// A pool bounds only what comes before: a server that falls silent now would keep a place in it for ever.
+		ctx, cancel := context.WithTimeout(ctx, dialPatience)
+		defer cancel()
 		return begin(ctx, raw, c.settings)
 	}
 	return out
