@@ -7,7 +7,7 @@
 #        and unpacked under /var/cache/postern-test (some 60 MB) and run from there: some run as users of their own, who can
 #        enter that folder wherever the clone lies. Exim and OpenSMTPD insist on the system users their packages would make,
 #        so these are made.
-# postgres  PostgreSQL's server and its programs, unpacked beside the peers; not where they are installed.
+# postgres  PostgreSQL's server and its programs, and PgBouncer, unpacked beside the peers; not where they are installed.
 # cluster  Patroni with its Python and etcd, unpacked beside the peers.
 # crash  strace, and what makes and mounts file systems of ext4 and xfs; installed from Debian when missing.
 # browser  Chromium, which drives the console; installed from Debian when missing.
@@ -137,6 +137,7 @@ beside() {
 
 postgres() {
 	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || beside postgres postgresql-15 postgresql-client-15
+	[ -x /usr/sbin/pgbouncer ] || beside pooler pgbouncer
 }
 
 cluster() { beside cluster patroni etcd-server; }

@@ -131,7 +131,8 @@ func (c *Config) checkOIDC(d *decoder) {
 		return
 	}
 	u, err := url.Parse(o.Issuer)
-	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && publicaddr.Loopback(u.Hostname())) {
+	if err != nil || u.Host == "" || u.User != nil ||
+		u.Scheme != "https" && !(u.Scheme == "http" && publicaddr.Loopback(u.Hostname())) {
 		d.fail("oidc.issuer", "must be an https address", `write issuer = "https://login.example.com"`)
 	}
 	if o.ClientID == "" {

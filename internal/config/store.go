@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -12,7 +13,8 @@ type Store string
 // Shared reports whether other gateways can have the same store.
 func (s Store) Shared() bool { return s != "" }
 
-// Shown is the address without a password.
+// Shown is the address without a password. One that is not written as it must be may hold any character, so rather too
+// much is hidden: from the first colon of what may be a user to the last @, and what may be a port and is no number.
 func (s Store) Shown() string {
 	scheme, rest, ok := strings.Cut(string(s), "://")
 	if !ok {
@@ -21,35 +23,49 @@ func (s Store) Shown() string {
 		}
 		return hidden
 	}
-	rest, query, asked := strings.Cut(rest, "?")
-	hosts, path, below := strings.Cut(rest, "/")
-	if at := strings.LastIndexByte(hosts, '@'); at >= 0 {
-		if user, _, has := strings.Cut(hosts[:at], ":"); has {
-			hosts = user + ":" + hiddenInURL + hosts[at:]
+	who := ""
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		if colon := colonIn.FindStringIndex(rest[:at]); colon != nil {
+			user := rest[:colon[0]]
+			if strings.ContainsAny(user, "/?#&=") {
+				user = hiddenInURL
+			}
+			who, rest = user+":"+hiddenInURL+"@", rest[at+1:]
+		} else if !strings.ContainsAny(rest[:at], "/?#") {
+			who, rest = rest[:at+1], rest[at+1:]
 		}
 	}
-	out := scheme + "://" + hosts
-	if below {
-		out += "/" + path
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
 	}
-	if asked {
-		out += "?" + withoutPasswords(query)
+	if !hosts.MatchString(rest[:end]) {
+		return scheme + "://" + who + hiddenInURL
 	}
-	return out
+	return scheme + "://" + who + keyValue.ReplaceAllStringFunc(rest, withoutPassword)
 }
 
 // hiddenInURL stands where a password would.
 const hiddenInURL = "***"
 
-func withoutPasswords(query string) string {
-	parts := strings.Split(query, "&")
-	for i, part := range parts {
-		key, _, _ := strings.Cut(part, "=")
-		if plain, err := url.QueryUnescape(key); err != nil || strings.Contains(strings.ToLower(plain), "password") {
-			parts[i] = key + "=" + hiddenInURL
-		}
+var (
+	colonIn = regexp.MustCompile(`(?i):|%3a`)
+	// hosts fits hosts with their ports.
+	hosts = regexp.MustCompile(`^[^:,]*(\[[^]]*\])?(:[0-9]*)?(,[^:,]*(\[[^]]*\])?(:[0-9]*)?)*$`)
+	// keyValue fits a key with its value, and what is before it.
+	keyValue = regexp.MustCompile(`(^|[?&])[^?&=]*=[^&]*`)
+	// secretKey fits a key whose value is not shown. A file of passwords has none in its name.
+	secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|token`)
+)
+
+// withoutPassword is a key with its value, where that is no secret.
+func withoutPassword(part string) string {
+	key, _, _ := strings.Cut(part, "=")
+	plain, err := url.QueryUnescape(strings.TrimLeft(key, "?&"))
+	if err == nil && (plain == "passfile" || !secretKey.MatchString(plain)) {
+		return part
 	}
-	return strings.Join(parts, "&")
+	return key + "=" + hiddenInURL
 }
 
 // HasPassword reports whether a password stands in the address.
@@ -65,5 +81,7 @@ func (s Store) check(d *decoder) {
 		d.fail("store", "must be the address of a PostgreSQL database", hint)
 	case strings.Trim(rest, "/") == "":
 		d.fail("store", "names no host and no database", hint)
+	case s.Shown() == scheme+"://"+hiddenInURL: // else the database says more
+		d.fail("store", "has a port that is no number, or half a password before it", hint)
 	}
 }

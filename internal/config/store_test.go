@@ -18,7 +18,19 @@ func TestThePasswordOfAStoreIsNotShown(t *testing.T) {
 		{"postgres://db/postern?pass%77ord=geheim", "postgres://db/postern?pass%77ord=***"},
 		{"postgres://db/postern?sslpassword=geheim", "postgres://db/postern?sslpassword=***"},
 		{"postgres:///postern?host=/run/postgresql", "postgres:///postern?host=/run/postgresql"},
+		{"postgres://postern@db/postern?passfile=/etc/pgpass&passwd=geheim", "postgres://postern@db/postern?passfile=/etc/pgpass&passwd=***"},
+		{"postgres://[::1]:5432,[::2]/postern", "postgres://[::1]:5432,[::2]/postern"},
 		{"host=db password=geheim", hidden},
+		// passwords that are not written as they must be
+		{"postgres://postern:geh/eim@db/postern", "postgres://postern:***@db/postern"},
+		{"postgres://postern:geh?eim@db/postern", "postgres://postern:***@db/postern"},
+		{"postgres://postern:12/geh@eim@db/postern?sslmode=disable", "postgres://postern:***@db/postern?sslmode=disable"},
+		{"postgres://postern:geh#eim@db", "postgres://postern:***@db"},
+		{"postgres://postern%3Ageheim@db", "postgres://postern:***@db"},
+		{"postgres://postern:geh/eim", "postgres://***"},
+		{"postgres://db/postern?password=geh:eim@db", "postgres://***:***@db"},
+		{"postgres://db/postern?password=geh@eim", "postgres://db/postern?password=***"},
+		{"postgres://postern:geh@db?a&password=eim", "postgres://postern:***@db?a&password=***"},
 	} {
 		s := Store(c.store)
 		if s.Shown() != c.shown || s.HasPassword() != (c.shown != c.store) {

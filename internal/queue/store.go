@@ -28,6 +28,8 @@ var (
 	ErrDamaged = errors.New("queue: the stored data is damaged")
 	// ErrAway: a body that is open cannot be read further now, because the database went away.
 	ErrAway = errors.New("queue: the content cannot be read now")
+	// ErrNoDatabase: it could not be reached, or went away meanwhile.
+	ErrNoDatabase = errors.New("the database cannot be reached now")
 	// ErrUnknown: the database went away while it was told to store this, and could not be asked in time whether it
 	// did. Whoever handed the message in may try again and must not be told that it is stored.
 	ErrUnknown = errors.New("queue: whether the change was stored is not known")

@@ -29,6 +29,7 @@ type proxy struct {
 	cut   moment // the next COMMIT
 	cuts  int    // how many were made
 	shut  bool   // nobody gets through
+	mute  bool   // the first question of each new connection gets no answer
 	away  int    // so many were sent away since sever
 	conns map[net.Conn]bool
 }
@@ -167,10 +168,26 @@ func (p *proxy) asks(client, server net.Conn) {
 		if m[0] == 'B' && commit != nil && bytes.HasPrefix(text, append(commit, 0)) && p.take(before) {
 			return
 		}
+		if m[0] == 'Q' && p.swallows() {
+			continue
+		}
 		if _, err := server.Write(m); err != nil {
 			return
 		}
 	}
+}
+
+func (p *proxy) swallows() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mute
+}
+
+// silence has questions in simple form, as the first of each connection is, answered or not.
+func (p *proxy) silence(mute bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = mute
 }
 
 // answers passes on what the server answers.

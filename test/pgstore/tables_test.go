@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -177,46 +176,5 @@ func TestOpening(t *testing.T) {
 	loose := fresh(t)
 	loose.URL += "&synchronous_commit=off"
 	refused(loose, nil, "synchronous_commit is off")
-	refused(store.Config{URL: "postgres://u:secret@127.0.0.1:1/x?sslmode=disable"}, nil, "cannot connect")
-}
-
-// TestLeastRights: a role that only uses the tables opens the store that another made, and a role without rights is told.
-func TestLeastRights(t *testing.T) {
-	t.Parallel()
-	cfg := fresh(t)
-	if err := open(t, cfg).Close(); err != nil {
-		t.Fatal(err)
-	}
-	p := connect(t, cfg)
-	user := "user_" + cfg.Schema
-	p.do(fmt.Sprintf("CREATE ROLE %s LOGIN; CREATE ROLE no_%[1]s LOGIN; GRANT USAGE ON SCHEMA %[2]s TO %[1]s;"+
-		" GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %[2]s TO %[1]s; GRANT USAGE ON ALL SEQUENCES IN SCHEMA %[2]s TO %[1]s",
-		user, cfg.Schema))
-	as := func(role string) store.Config {
-		u, err := url.Parse(cfg.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		u.User = url.User(role)
-		out := cfg
-		out.URL = u.String()
-		return out
-	}
-	s := open(t, as(user))
-	defer s.Close()
-	if err := s.Accept(t.Context(), submission(t, s, 1, bytes.Repeat([]byte("x"), 200_000))); err != nil {
-		t.Error(err)
-	}
-	if err := settle(s, queue.Delivered, claim(t, s, 1)...); err != nil {
-		t.Error(err)
-	}
-	if _, err := s.Purge(t.Context(), begin, 10); err != nil {
-		t.Error(err)
-	}
-	if none, err := store.Open(t.Context(), as("no_"+user)); err == nil {
-		none.Close()
-		t.Error("a role without rights opened the store")
-	} else if !strings.Contains(err.Error(), "grant it USAGE") {
-		t.Error(err)
-	}
+	refused(store.Config{URL: "postgres://u:secret@127.0.0.1:1/x?sslmode=disable"}, queue.ErrNoDatabase, "127.0.0.1:1")
 }

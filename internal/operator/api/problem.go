@@ -21,6 +21,7 @@ import (
 	"postern/internal/operator/scope"
 	"postern/internal/operator/servers"
 	"postern/internal/policy/rules"
+	"postern/internal/queue"
 )
 
 // Problem is an error on the wire (RFC 9457). It is an error too: the client returns it as it came.
@@ -136,6 +137,9 @@ func problemOf(err error) *Problem {
 		p.Code = http.StatusTooManyRequests
 	case errors.Is(err, scope.ErrUnfinished):
 		p.Code = http.StatusServiceUnavailable
+	case errors.Is(err, queue.ErrNoDatabase):
+		p.Code, p.Hint = http.StatusServiceUnavailable, "try again in a moment; `postern config check` says what is "+
+			"wrong with the database, where something is"
 	case errors.Is(err, errNoMatch):
 		p.Code = http.StatusPreconditionRequired
 	case is(admin.ErrRevision, accounts.ErrVersion):

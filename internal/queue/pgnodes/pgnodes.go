@@ -14,8 +14,10 @@ import (
 	"postern/internal/queue/storeclock"
 )
 
-// Fence locks the row of a session whose lease runs. Where it finds no row, nothing may be accepted.
-const Fence = "SELECT 1 FROM node WHERE session = ? AND until > clock_timestamp() FOR KEY SHARE"
+// Fence locks the row of a session whose lease runs. Where it finds no row, nothing may be accepted. The row is
+// postgres.ServerColumns, since it is asked for all that is accepted.
+const Fence = "SELECT " + postgres.ServerColumns +
+	" FROM node WHERE session = ? AND until > clock_timestamp() FOR KEY SHARE"
 
 // channel is what is notified of.
 const channel = "postern_nodes"
@@ -57,19 +59,32 @@ func (l *line) with(ctx context.Context, do func(ctx context.Context, c *postgre
 	defer l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if l.c == nil || l.c.Dead() {
+	again, err := l.once(ctx, do)
+	if again && ctx.Err() == nil { // nothing of what is asked does more when it is done twice
+		_, err = l.once(ctx, do)
+	}
+	return err
+}
+
+// once is with, and reports besides whether a connection from before was lost and had answered nothing.
+func (l *line) once(ctx context.Context, do func(ctx context.Context, c *postgres.Conn) error) (bool, error) {
+	fresh := l.c == nil || l.c.Dead()
+	if fresh {
 		c, err := postgres.Dial(ctx, l.cfg)
 		if err != nil {
-			return err
+			return false, err
 		}
 		l.c = c
 	}
-	err := do(ctx, l.c)
+	unheard, err := l.c.Unheard(func(c *postgres.Conn) error { return do(ctx, c) })
 	if err != nil && !errors.Is(err, nodes.ErrEnded) {
+		if flaw := l.c.Sound(); errors.Is(flaw, postgres.ErrReadOnly) {
+			err = flaw
+		}
 		_ = l.c.Close() // the error is told already
 		l.c = nil
 	}
-	return err
+	return unheard && !fresh, err
 }
 
 func (l *line) close() error {
@@ -183,15 +198,15 @@ func (r *Registry) Nodes(ctx context.Context) (roll nodes.Roll, err error) {
 // Raise makes the newest mark at least m.
 func (r *Registry) Raise(ctx context.Context, m nodes.Mark) error {
 	return r.asks.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
-		if _, err := c.Change(ctx, `INSERT INTO mark (id, number) VALUES (1, ?)
-			ON CONFLICT (id) DO UPDATE SET number = greatest(mark.number, excluded.number)`, m.Number); err != nil {
-			return err
-		}
-		return notify(ctx, c)
+		_, err := c.Change(ctx, `WITH raised AS (INSERT INTO mark (id, number) VALUES (1, ?)
+			ON CONFLICT (id) DO UPDATE SET number = greatest(mark.number, excluded.number) RETURNING 1)`+notify+"raised",
+			m.Number)
+		return err
 	})
 }
 
-func notify(ctx context.Context, c *postgres.Conn) error { return c.Script(ctx, "NOTIFY "+channel) }
+// notify tells all gateways once for each row of what it is followed by.
+const notify = " SELECT pg_notify('" + channel + "', '') FROM "
 
 const (
 	take = `INSERT INTO turn (name, session, since, until)
@@ -231,11 +246,8 @@ func (r *Registry) Rest(ctx context.Context, t nodes.Turn) error {
 // Drop removes a turn, and tells all gateways where there was one.
 func (r *Registry) Drop(ctx context.Context, name string) error {
 	return r.asks.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
-		n, err := c.Change(ctx, "DELETE FROM turn WHERE name = ?", name)
-		if err != nil || n == 0 {
-			return err
-		}
-		return notify(ctx, c)
+		_, err := c.Change(ctx, "WITH gone AS (DELETE FROM turn WHERE name = ? RETURNING 1)"+notify+"gone", name)
+		return err
 	})
 }
 
@@ -257,7 +269,7 @@ func (r *Registry) Turns(ctx context.Context, names []string) (map[string]time.D
 func (r *Registry) Listen(ctx context.Context, told func()) {
 	for ctx.Err() == nil {
 		if c, err := postgres.Dial(ctx, r.cfg); err == nil {
-			if err = c.Script(ctx, "LISTEN "+channel); err == nil {
+			if err = listen(ctx, c); err == nil {
 				told()
 				for err == nil {
 					if err = c.Notified(ctx); err == nil {
@@ -269,6 +281,13 @@ func (r *Registry) Listen(ctx context.Context, told func()) {
 		}
 		pause.For(ctx, listenAgain)
 	}
+}
+
+// listen begins to; a server that falls silent is given up.
+func listen(ctx context.Context, c *postgres.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return c.Script(ctx, "LISTEN "+channel)
 }
 
 // listenAgain is between two tries to listen. Meanwhile renewals tell what is new.

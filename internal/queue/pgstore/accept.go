@@ -63,6 +63,9 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 			if t.fenced && !t.leased {
 				return ErrNoLease
 			}
+			if err := t.sound(); err != nil {
+				return err
+			}
 			if err := t.insert(n); err != nil {
 				return err
 			}

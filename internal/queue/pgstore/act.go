@@ -43,6 +43,9 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err e
 	}
 	return stored.Act(ids, func(step []queue.DeliveryID) (done stored.Acted, err error) {
 		err = s.others.do(ctx, 0, func(t *txn) error {
+			if err := t.sound(); err != nil {
+				return err
+			}
 			done = stored.NewActed()
 			t.then(func() error { return t.act(&a, step, &done) })
 			return nil

@@ -41,7 +41,10 @@
 // A transaction writes its number into the row of its writer. When the connection is lost at COMMIT, the writer asks on
 // a new connection which number stands there, by changing the row: that waits for the transaction to end, and is as
 // durable as the answer. Then its callers hear what is true, or all is tried again. Where the database cannot be asked
-// in time they hear queue.ErrUnknown. Leases that nobody heard of then are ended by the next transaction.
+// in time they hear queue.ErrUnknown. Leases that nobody heard of then are ended by the next transaction. A COMMIT that
+// comes with a warning is one whose answer is lost: its wait for the standbys was cancelled (postgres.ErrUnsure).
+//
+// Whether the database may be given mail is looked at again and again (see watch.go).
 //
 // Where a change is refused for want of room nothing new is accepted, and nothing should be sent, until a trial finds
 // room (see Store.Room).

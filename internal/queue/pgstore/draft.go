@@ -95,7 +95,8 @@ func (d *draft) spill() error {
 		}
 		n, err := c.Change(ctx, `WITH alive AS (UPDATE draft SET until = now() + ?1::bigint * interval '1 second'
 			WHERE body = ?2 AND owner = ?3 RETURNING body)
-			INSERT INTO chunk (body, n, data) SELECT body, ?4, ?5 FROM alive`, int64(abandoned/time.Second), d.body, d.s.owner, d.n, d.buf)
+			INSERT INTO chunk (body, n, data) SELECT body, ?4, ?5 FROM alive
+			ON CONFLICT (body, n) DO UPDATE SET data = excluded.data`, int64(abandoned/time.Second), d.body, d.s.owner, d.n, d.buf)
 		if err == nil && n != 1 {
 			err = errors.New("pgstore: the draft was swept away while it was written")
 		}

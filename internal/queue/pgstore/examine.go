@@ -31,6 +31,9 @@ func Examine(ctx context.Context, cfg Config) (out Examined, err error) {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	if err := postgres.AssertSession(ctx, parsed, c); err != nil {
+		return out, err
+	}
 	if out.Settings, err = pgtables.Usable(ctx, c, cfg.Schema); err != nil {
 		return out, err
 	}

@@ -20,7 +20,7 @@ type refusal struct {
 const refusing = 2 * time.Second
 
 // errSilent is what callers hear when the database could not be reached for as long as they wait.
-var errSilent = errors.New("pgstore: the database does not answer")
+var errSilent = fmt.Errorf("%w: it does not answer", queue.ErrNoDatabase)
 
 // Takes says what a message would hear that is handed to Accept now: nil where it would be stored, as far as is known.
 // After the database did not answer it is given some time before it is asked again.
@@ -38,9 +38,13 @@ func (s *Store) Takes() error {
 func (s *Store) age() time.Duration { return time.Since(s.opened) }
 
 // Room says that the database has no room (queue.ErrFull), from the first change that was refused until a trial found
-// room again. Meanwhile no new mail is taken, and nothing should be sent: what can still be written is for what becomes
-// of mail that is under way, since what cannot be written down is sent again when its lease has ended.
+// room again, or has a flaw (see noteFlaw). Meanwhile no new mail is taken, and nothing should be sent: what can still
+// be written is for what becomes of mail that is under way, since what cannot be written down is sent again when its
+// lease has ended.
 func (s *Store) Room() error {
+	if err := s.flawed(); err != nil {
+		return err
+	}
 	if err := s.full.Load(); err != nil {
 		return *err
 	}
@@ -62,7 +66,7 @@ func (s *Store) roomLoop() { s.each(roomEvery, s.lookForRoom) }
 
 // lookForRoom looks for room where there was none.
 func (s *Store) lookForRoom() {
-	if s.Room() == nil {
+	if s.full.Load() == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.life, s.cfg.Patience)

@@ -3,7 +3,6 @@ package pgstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -44,6 +43,9 @@ type Config struct {
 	// Patience is how long a change waits while the database does not answer, before its caller is told so; 0 means 10
 	// s. It is also how long it is asked what became of a change, see queue.ErrUnknown.
 	Patience time.Duration
+	// Told hears why the database is not one that mail may be given to, when that begins or becomes another reason. It
+	// does not wait. It may be nil.
+	Told func(err error)
 }
 
 // Store implements queue.Store, audit.Ledger and records.Store on a database that other gateways use too. Use Open.
@@ -77,6 +79,7 @@ type Store struct {
 	stop    chan struct{}
 	refused atomic.Pointer[refusal] // nil: the database always answered
 	full    atomic.Pointer[error]   // see Room
+	flaw    atomic.Pointer[error]   // see noteFlaw
 
 	mu   sync.Mutex
 	owed []queue.Lease // that could not be given back: nobody works at them
@@ -130,6 +133,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s.sweeper.Go(s.sweepLoop)
 	s.sweeper.Go(s.roomLoop)
 	s.sweeper.Go(s.keepLoop)
+	s.sweeper.Go(s.watchLoop)
 	return s, nil
 }
 
@@ -161,9 +165,12 @@ func (cfg *Config) fill() {
 func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	c, err := postgres.Dial(ctx, s.parsed.Steady())
 	if err != nil {
-		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
+		return nil, err
 	}
-	if _, err = pgtables.Usable(ctx, c, s.cfg.Schema); err == nil {
+	if err = postgres.AssertSession(ctx, s.parsed, c); err == nil {
+		_, err = pgtables.Usable(ctx, c, s.cfg.Schema)
+	}
+	if err == nil {
 		err = pgtables.Migrate(ctx, c, s.cfg.Schema)
 	}
 	if err != nil {
@@ -172,7 +179,7 @@ func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	return c, nil
 }
 
-// read lends a reading connection.
+// read lends a reading connection. What do did until its first answer must bear to be done again, see postgres.Pool.
 func (s *Store) read(ctx context.Context, do func(c *postgres.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()
@@ -268,6 +275,9 @@ func (d tables) Change(ctx context.Context, bytes int, do func(t database.Tx) er
 	}
 	defer d.s.gate.Leave()
 	return d.s.others.do(ctx, bytes, func(t *txn) error {
+		if err := t.sound(); err != nil {
+			return err
+		}
 		put(&t.locks, pgtables.LockRecords, true)
 		t.then(func() error { return do(t) })
 		return nil

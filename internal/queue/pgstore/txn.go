@@ -39,6 +39,7 @@ type txn struct {
 	locks      map[int64]bool  // advisory
 	fenced     bool            // it is nothing without the lease of this gateway
 	leased     bool            // which runs
+	flaw       error           // of the server, as that statement found it
 	refers     bool            // it makes deliveries refer to sites, or changes these
 	rows       map[queue.DeliveryID]*deliveryRow
 	known      map[queue.SiteKey]bool
@@ -177,8 +178,8 @@ func (t *txn) look() error {
 	}
 	t.begin(&b)
 	if t.fenced {
-		b.Add(pgnodes.Fence, func(database.Row) error {
-			t.leased = true
+		b.Add(pgnodes.Fence, func(r database.Row) error {
+			t.leased, t.flaw = true, postgres.ServerSound(r, 0)
 			return nil
 		}, t.s.cfg.Session)
 	}

@@ -69,9 +69,12 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 		default:
 			err = postgres.Translate(err)
 			w.s.noteRoom(err)
+			if errors.Is(err, postgres.ErrRights) {
+				w.s.noteFlaw(err)
+			}
 			return nil, err
 		}
-		if cause == nil && postgres.Code(err) != "" {
+		if cause == nil && postgres.Code(err) != "" || errors.Is(err, postgres.ErrReadOnly) {
 			cause = err
 		}
 		w.drop()
@@ -92,7 +95,10 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 		}
 		select {
 		case <-ctx.Done():
-			err := fmt.Errorf("%w: %w", errSilent, cmp.Or(cause, err))
+			err := cmp.Or(cause, err)
+			if !errors.Is(err, postgres.ErrReadOnly) {
+				err = fmt.Errorf("%w: %w", errSilent, err)
+			}
 			w.s.refused.Store(&refusal{w.s.age(), err})
 			return all(len(changes), err), nil
 		case <-time.After(again):
@@ -121,11 +127,12 @@ func all(n int, err error) []error {
 }
 
 // errConnect marks that no connection could be made.
-var errConnect = errors.New("pgstore: cannot connect")
+var errConnect = errors.New("pgstore: no connection")
 
 // lost reports whether an error came because the database cannot be reached over this connection.
 func (w *writer) lost(err error) bool {
-	return errors.Is(err, errConnect) || w.c == nil || w.c.Dead() || postgres.Lost(err)
+	return errors.Is(err, errConnect) || errors.Is(err, postgres.ErrUnsure) || w.c == nil || w.c.Dead() ||
+		postgres.Lost(err)
 }
 
 // drop gives up the connection and what was remembered by it.
@@ -137,14 +144,23 @@ func (w *writer) drop() {
 	clear(w.sites)
 }
 
+// connect makes a connection where there is none. One that takes no changes is none; one with another flaw serves what
+// becomes of mail that is under way, and is given up when the flaw is (see txn.sound).
 func (w *writer) connect(ctx context.Context) (err error) {
-	if w.c != nil && !w.c.Dead() {
+	if w.c != nil && !w.c.Dead() && (w.c.Sound() == nil || w.s.flawed() != nil) {
 		return nil
 	}
-	if w.c, err = postgres.Dial(ctx, w.s.parsed.Steady()); err != nil {
-		w.c = nil
+	w.drop()
+	c, err := postgres.Dial(ctx, w.s.parsed.Steady())
+	if err != nil {
 		return fmt.Errorf("%w: %w", errConnect, err)
 	}
+	flaw := c.Sound()
+	w.s.noteFlaw(flaw)
+	if errors.Is(flaw, postgres.ErrReadOnly) {
+		return fmt.Errorf("%w: %w", errConnect, errors.Join(flaw, c.Close()))
+	}
+	w.c = c
 	return nil
 }
 
@@ -178,7 +194,7 @@ func (w *writer) ask(t *txn) (committed bool, err error) {
 		number := int64(0)
 		err := w.connect(ctx)
 		if err == nil {
-			err = w.c.Query(ctx, "INSERT INTO writer (id, number) VALUES (?, 0) ON CONFLICT (id) DO UPDATE"+
+			_, err = w.c.Changed(ctx, "INSERT INTO writer (id, number) VALUES (?, 0) ON CONFLICT (id) DO UPDATE"+
 				" SET asked = writer.asked + 1 RETURNING number", func(r database.Row) error {
 				number = r.Int(0)
 				return nil

@@ -51,7 +51,7 @@ func (s *Side) connect(ctx context.Context) (err error) {
 	}
 	if s.c, err = postgres.Dial(ctx, s.parsed); err != nil {
 		s.c = nil
-		return fmt.Errorf("pgtables: cannot connect to the database: %w", err)
+		return err
 	}
 	if err = s.open(ctx); err != nil {
 		err = errors.Join(postgres.Translate(err), s.c.Close())
@@ -60,6 +60,9 @@ func (s *Side) connect(ctx context.Context) (err error) {
 }
 
 func (s *Side) open(ctx context.Context) error {
+	if err := postgres.AssertSession(ctx, s.parsed, s.c); err != nil {
+		return err
+	}
 	if _, err := postgres.AssertDurable(ctx, s.c); err != nil {
 		return err
 	}
@@ -348,7 +351,9 @@ func (s *Side) PutBody(ctx context.Context, from io.Reader) (string, error) {
 	if err != nil || from == nil {
 		return strconv.FormatInt(body, 10), postgres.Translate(err)
 	}
-	if err := s.c.Script(ctx, "SET synchronous_commit = off"); err != nil {
+	const loosely = "SELECT set_config('postern.commit', current_setting('synchronous_commit'), false)," +
+		" set_config('synchronous_commit', 'off', false)"
+	if err := s.c.Script(ctx, loosely); err != nil {
 		return "", err
 	}
 	buf := make([]byte, ChunkSize)
@@ -365,7 +370,8 @@ func (s *Side) PutBody(ctx context.Context, from io.Reader) (string, error) {
 		err = nil
 	}
 	return strconv.FormatInt(body, 10), postgres.Translate(
-		errors.Join(err, s.c.Script(ctx, "RESET synchronous_commit")))
+		errors.Join(err, s.c.Script(ctx, "SELECT set_config('synchronous_commit',"+
+			" current_setting('postern.commit'), false)")))
 }
 
 // Order asks the sequence, and the row of totals.

@@ -23,10 +23,14 @@ const gate = `CREATE OR REPLACE FUNCTION closed() RETURNS trigger LANGUAGE plpgs
 	RETURN NULL;
 END $$`
 
-// Usable refuses a server that is not durable, and a store that was moved or is an unfinished copy.
+// Usable refuses a server that is not durable, a role that lacks rights, and a store that was moved or is an unfinished
+// copy.
 func Usable(ctx context.Context, c *postgres.Conn, schema string) (postgres.Settings, error) {
 	settings, err := postgres.AssertDurable(ctx, c)
 	if err != nil {
+		return settings, err
+	}
+	if err := allowed(ctx, c, schema); err != nil {
 		return settings, err
 	}
 	standing, err := readStanding(ctx, c, schema)

@@ -28,7 +28,8 @@ func (b *Batch) Add(text string, each func(r database.Row) error, args ...any) {
 func (b *Batch) Empty() bool { return len(b.steps) == 0 }
 
 // Send has the server carry out a batch. After the first statement that it refuses none of the others is carried out,
-// COMMIT neither. An error of each comes when all was done.
+// COMMIT neither. An error of each comes when all was done. The error is ErrUnsure where the last is a COMMIT that was
+// done, and nobody knows how well.
 func (c *Conn) Send(ctx context.Context, b *Batch) error {
 	stmts := make([]*statement, len(b.steps))
 	for i, s := range b.steps {
@@ -48,6 +49,7 @@ func (c *Conn) Send(ctx context.Context, b *Batch) error {
 	}
 	err := p.Sync()
 	for i := 0; i < len(b.steps) && err == nil; i++ {
+		c.session.warning = "" // of the step before, which is no COMMIT
 		var results any
 		if results, err = p.GetResults(); err != nil {
 			break
@@ -57,10 +59,13 @@ func (c *Conn) Send(ctx context.Context, b *Batch) error {
 			err = fmt.Errorf("postgres: the server answered %T out of turn", results)
 			break
 		}
-		_, err = read(rr, b.steps[i].each)
+		_, err = c.read(rr, b.steps[i].each)
 	}
 	if e := p.Close(); err == nil {
 		err = e
+	}
+	if c.heard(err) == nil {
+		err = c.sure()
 	}
 	return err
 }

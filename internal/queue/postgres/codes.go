@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,6 +22,10 @@ const (
 	readOnly      = "25006"
 	noRights      = "42501"
 	noTable       = "42P01"
+	// A statement that another prepared is there, or one that we prepared is not.
+	preparedTwice     = "42P05"
+	notPrepared       = "26000"
+	protocolViolation = "08P01"
 
 	// Closed is our own: a store in the database was moved, or is being copied.
 	Closed = "PST01"
@@ -51,10 +56,15 @@ func Lost(err error) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	return e.Severity == "FATAL" || e.Severity == "PANIC" || strings.HasPrefix(e.Code, "08") ||
+	severity := cmp.Or(e.SeverityUnlocalized, e.Severity)
+	return severity == "FATAL" || severity == "PANIC" || strings.HasPrefix(e.Code, "08") ||
 		strings.HasPrefix(e.Code, "57P") ||
 		e.Code == readOnly
 }
+
+// ErrRights: the role may not do what the store needs.
+var ErrRights = errors.New("the role may not do what the store needs; let it own the schema, or grant it USAGE on " +
+	"schema and sequences and SELECT, INSERT, UPDATE and DELETE on all tables")
 
 // Translate gives an error its meaning for callers.
 func Translate(err error) error {
@@ -65,9 +75,10 @@ func Translate(err error) error {
 		return fmt.Errorf("%w: the database does not hold together (PostgreSQL %s)", queue.ErrDamaged, code)
 	case Closed:
 		return fmt.Errorf("%w: %w", queue.ErrMoved, err)
+	case preparedTwice, notPrepared:
+		return fmt.Errorf("postgres: %w: %w", ErrPooled, err)
 	case noRights, noTable: // a schema that may not be used is passed over
-		return fmt.Errorf("postgres: the role may not do this; let it own the schema, or grant it USAGE on schema "+
-			"and sequences and SELECT, INSERT, UPDATE and DELETE on all tables: %w", err)
+		return fmt.Errorf("%w: %w", ErrRights, err)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -14,8 +15,10 @@ import (
 
 // Conn is one connection with its prepared statements. It belongs to one goroutine at a time.
 type Conn struct {
-	raw   *pgconn.PgConn
-	stmts map[string]*statement
+	raw      *pgconn.PgConn
+	stmts    map[string]*statement
+	session  *session
+	answered bool // since it was lent
 }
 
 // statement is a prepared text.
@@ -26,12 +29,29 @@ type statement struct {
 
 // Dial opens a connection of its own, apart from any pool.
 func Dial(ctx context.Context, cfg *Config) (*Conn, error) {
-	raw, err := pgconn.ConnectConfig(ctx, &cfg.parsed.ConnConfig.Config)
-	if err != nil {
-		return nil, err
+	raw, err := pgconn.ConnectConfig(ctx, &cfg.begins().ConnConfig.Config)
+	if errors.Is(err, pgconn.ErrReadOnlyConnection) {
+		err = fmt.Errorf("%w: %w", ErrReadOnly, err)
 	}
-	return &Conn{raw: raw, stmts: map[string]*statement{}}, nil
+	if err != nil {
+		return nil, away(err)
+	}
+	return newConn(raw), nil
 }
+
+// newConn is the Conn of a connection, which keeps its statements.
+func newConn(raw *pgconn.PgConn) *Conn {
+	kept := raw.CustomData()
+	if c, ok := kept[connKey].(*Conn); ok {
+		return c
+	}
+	c := &Conn{raw: raw, stmts: map[string]*statement{}, session: sessionOf(raw)}
+	kept[connKey] = c
+	return c
+}
+
+// connKey is where a connection keeps its Conn.
+const connKey = "postern"
 
 // Close ends the connection; a transaction that is open is undone.
 func (c *Conn) Close() error {
@@ -43,9 +63,26 @@ func (c *Conn) Close() error {
 // Dead reports whether the connection is known to be lost.
 func (c *Conn) Dead() bool { return c.raw.IsClosed() }
 
-// Script runs statements that are not worth preparing and have no arguments.
+// Unheard lends the connection for something, and reports besides whether it was lost before it answered any of that.
+func (c *Conn) Unheard(do func(c *Conn) error) (bool, error) {
+	c.answered = false
+	err := do(c)
+	return err != nil && !c.answered && (c.Dead() || Lost(err)), err
+}
+
+// heard notes what came back of a statement or more.
+func (c *Conn) heard(err error) error {
+	c.answered = c.answered || !c.Dead() && (err == nil || Code(err) != "" && !Lost(err))
+	return err
+}
+
+// Script runs statements that are not worth preparing and have no arguments. The error is ErrUnsure as with Change.
 func (c *Conn) Script(ctx context.Context, text string) error {
-	return c.raw.Exec(ctx, text).Close()
+	c.session.warning = ""
+	if err := c.heard(c.raw.Exec(ctx, text).Close()); err != nil {
+		return err
+	}
+	return c.sure()
 }
 
 // binaryFormat asks for every column, and gives every argument, in binary form.
@@ -62,7 +99,7 @@ func (c *Conn) prepare(ctx context.Context, text string, args []any) (*statement
 	}
 	name := "p" + strconv.Itoa(len(c.stmts))
 	d, err := c.raw.Prepare(ctx, name, numbered(text), oids)
-	if err != nil {
+	if c.heard(err) != nil {
 		return nil, err
 	}
 	s := &statement{name: name, oids: d.ParamOIDs}
@@ -94,13 +131,16 @@ func (c *Conn) run(ctx context.Context, text string, each func(r database.Row) e
 	if err != nil {
 		return 0, err
 	}
-	return read(c.raw.ExecPrepared(ctx, s.name, values, binaryFormat(), binaryFormat()), each)
+	c.session.warning = ""
+	n, err := c.read(c.raw.ExecPrepared(ctx, s.name, values, binaryFormat(), binaryFormat()), each)
+	return n, c.heard(err)
 }
 
 // read takes a result to its end. What each does not want any more is read and dropped.
-func read(rr *pgconn.ResultReader, each func(r database.Row) error) (int64, error) {
+func (c *Conn) read(rr *pgconn.ResultReader, each func(r database.Row) error) (int64, error) {
 	var failed error
 	for rr.NextRow() {
+		c.answered = true
 		if each == nil || failed != nil {
 			continue
 		}
@@ -131,9 +171,19 @@ func (c *Conn) Number(ctx context.Context, text string, args ...any) (n int64, e
 	return n, err
 }
 
-// Change runs a statement that changes something, and tells of how many rows.
+// Change runs a statement that changes something, and tells of how many rows. The error is ErrUnsure where it is a
+// transaction of its own and was committed, and nobody knows how well.
 func (c *Conn) Change(ctx context.Context, text string, args ...any) (int64, error) {
-	return c.run(ctx, text, nil, args)
+	return c.Changed(ctx, text, nil, args...)
+}
+
+// Changed is Change of a statement that answers with rows.
+func (c *Conn) Changed(ctx context.Context, text string, each func(r database.Row) error, args ...any) (int64, error) {
+	n, err := c.run(ctx, text, each, args)
+	if err == nil {
+		err = c.sure()
+	}
+	return n, err
 }
 
 // row is one result row in binary form. The accessors read NULL as the zero value; an integer may have any width.

@@ -107,16 +107,26 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	params := c.parsed.ConnConfig.RuntimeParams
-	if params["application_name"] != "gw7" || params["search_path"] != `"s"` || params["enable_seqscan"] != "off" {
-		t.Errorf("parameters are %v", params)
+	if len(params) != 2 || params["application_name"] != "gw7" || params["client_encoding"] != "UTF8" {
+		t.Errorf("a pooler would refuse the parameters %v", params)
+	}
+	if c.settings["search_path"] != `"s"` || c.settings["enable_seqscan"] != "off" {
+		t.Errorf("settings are %v", c.settings)
+	}
+	chosen, err := Parse("postgres://u@db/mail?enable_seqscan=on&search_path=other", "s", 4)
+	if err != nil || chosen.settings["enable_seqscan"] != "" || chosen.settings["search_path"] != `"s"` ||
+		len(chosen.parsed.ConnConfig.RuntimeParams) != 3 {
+		t.Errorf("%v, %v, %v", chosen.settings, chosen.parsed.ConnConfig.RuntimeParams, err)
 	}
 	if c.parsed.ConnConfig.ValidateConnect == nil {
 		t.Error("of two hosts any is taken, a standby too")
 	}
-	if loose := c.Loose().parsed.ConnConfig.RuntimeParams["synchronous_commit"]; loose != "off" || params["synchronous_commit"] != "" {
-		t.Errorf("synchronous_commit is %q and %q", loose, params["synchronous_commit"])
+	if loose := c.Loose().settings["synchronous_commit"]; loose != "off" || c.settings["synchronous_commit"] != "" {
+		t.Errorf("synchronous_commit is %q and %q", loose, c.settings["synchronous_commit"])
 	}
-	for _, address := range []string{"postgres://u:secret@db1:port/mail", "host=db1 password=secret sslmode=perhaps"} {
+	for _, address := range []string{"postgres://u:secret@db1:port/mail", "host=db1 password=secret sslmode=perhaps",
+		"postgres://u:A/secret@db", "postgres://u:12/secret@db", "postgres://u:A?secret@db", "postgres://u:12?secret@db",
+		"postgres://u:A#secret@db", "postgres://u:sec%ret@db/secret?sslmode=perhaps", "postgres://u:secret@db?sslmode=perhaps"} {
 		if _, err := Parse(address, "s", 4); err == nil || bytes.Contains([]byte(err.Error()), []byte("secret")) {
 			t.Errorf("%s: %v", address, err)
 		}

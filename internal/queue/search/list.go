@@ -81,7 +81,9 @@ func (l *listing) over(ctx context.Context) error {
 
 // next returns the next records that match; none does not mean the end, done does.
 func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
+	from := l.place()
 	err = l.store.Read(ctx, func(db database.Reader) error {
+		*l = from() // it may be called again
 		if !l.planned {
 			if err := l.plan(ctx, db); err != nil {
 				return err
@@ -103,6 +105,20 @@ func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
 		return nil, err
 	}
 	return slices.DeleteFunc(out, func(r queue.Record) bool { return !l.f.Matches(&r) }), nil
+}
+
+// place remembers where the listing is.
+func (l *listing) place() func() listing {
+	at, stream := *l, stream{}
+	if at.stream != nil {
+		stream = *at.stream
+	}
+	return func() listing {
+		if at.stream != nil {
+			*at.stream = stream
+		}
+		return at
+	}
 }
 
 // plan decides how to search.

@@ -32,7 +32,7 @@ type Known struct {
 
 // Store is what a List needs. Its methods are safe for concurrent use.
 type Store interface {
-	// Read lends a reading connection.
+	// Read lends a reading connection. Where that was lost before it answered anything, do is called again.
 	Read(ctx context.Context, do func(db database.Reader) error) error
 	// Known is what the store knows now; it may ask db.
 	Known(ctx context.Context, db database.Reader) (Known, error)

@@ -1,6 +1,7 @@
 package datafolder
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -102,7 +103,7 @@ func copyHint(err error, folder, database string) error {
 	case errors.Is(err, queue.ErrNewerForm):
 		return openHint(err, database)
 	}
-	return cli.WithHint(err, again)
+	return cli.WithHint(err, cmp.Or(pgtables.HintOf(err), again))
 }
 
 // ClosedHint says what can be done about a store that was moved, or is an unfinished copy. Database is its address for

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -96,8 +97,9 @@ func (g *Gateway) problem() error {
 	if err := g.rules.Now().Err; err != nil {
 		return err
 	}
-	if err := g.nodes.May(); err != nil {
-		return err
+	takes := g.store.Takes()
+	if err := g.nodes.May(); err != nil { // the store may know why
+		return cmp.Or(takes, err)
 	}
 	if g.memoryOfSessions.Tight() {
 		return errors.New("memory is used up: new clients hear 421 until there is room")
@@ -105,8 +107,8 @@ func (g *Gateway) problem() error {
 	if gate := g.gate.Load(); gate != nil && gate.Full() {
 		return errors.New("limits.connections are in use: new clients hear 421")
 	}
-	if err := g.store.Takes(); err != nil {
-		return err
+	if takes != nil {
+		return takes
 	}
 	_, err := g.figures.get()
 	return err

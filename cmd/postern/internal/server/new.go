@@ -70,6 +70,8 @@ func New(
 	}
 	if g.store, err = storage.Open(ctx, cfg, &g.plan, func(err error) {
 		g.warn("queue", err, "look at it, then remove it; nothing reads it")
+	}, func(err error, hint string) {
+		g.warn("queue", err, hint+"; mail is answered 451 until that is mended")
 	}); err != nil {
 		return nil, err
 	}

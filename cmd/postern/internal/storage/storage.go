@@ -3,6 +3,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/pgnodes"
 	"postern/internal/queue/pgstore"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/storeclock"
 )
 
@@ -47,8 +49,11 @@ type Opened struct {
 	Session string
 }
 
-// Open opens the store. warn hears of damage that costs nothing now.
-func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(error)) (*Opened, error) {
+// Open opens the store. warn hears of damage that costs nothing now, told of a database that became one that mail
+// cannot be given to, with a hint.
+func Open(
+	ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(error), told func(err error, hint string),
+) (*Opened, error) {
 	if !cfg.Store.Shared() {
 		s, err := datafolder.Open(ctx, cfg, plan, warn)
 		if err != nil {
@@ -58,7 +63,7 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 	}
 	session := fmt.Sprintf("%s/%d/%s", cfg.Cluster.Node, os.Getpid(), rand.Text())
 	s, err := pgstore.Open(ctx, pgstore.Config{URL: string(cfg.Store), Node: cfg.Cluster.Node, Session: session,
-		Keep: cfg.Cluster.Lease.Duration})
+		Keep: cfg.Cluster.Lease.Duration, Told: func(err error) { told(err, pgtables.HintOf(err)) }})
 	if err != nil {
 		return nil, hint(cfg, err)
 	}
@@ -79,7 +84,7 @@ func hint(cfg *config.Config, err error) error {
 		return cli.WithHint(err, "install the release that wrote it, or a newer one; this one changes nothing")
 	}
 	return cli.WithHint(fmt.Errorf("cannot open the queue in %s: %w", cfg.Store.Shown(), err),
-		"try the same address with psql, as the user that the gateway runs as")
+		cmp.Or(pgtables.HintOf(err), "try the same address with psql, as the user that the gateway runs as"))
 }
 
 // Examine says in a line what the database of a configuration is, or with an error why the gateway could not use it. It
