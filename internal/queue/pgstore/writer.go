@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"postern/internal/queue"
@@ -118,13 +119,7 @@ func (w *writer) done(t *txn) []error {
 }
 
 // all is one result for many.
-func all(n int, err error) []error {
-	out := make([]error, n)
-	for i := range out {
-		out[i] = err
-	}
-	return out
-}
+func all(n int, err error) []error { return slices.Repeat([]error{err}, n) }
 
 // errConnect marks that no connection could be made.
 var errConnect = errors.New("pgstore: no connection")
