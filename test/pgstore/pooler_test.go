@@ -43,17 +43,16 @@ func bouncer(t *testing.T, server *postgres.Server, mode string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := postgres.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().(*net.TCPAddr)
-	l.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", free)
 	host, port, _ := strings.Cut(server.Address(), ":")
 	file := filepath.Join(dir, "ini")
 	err = os.WriteFile(file, fmt.Appendf(nil, "[databases]\npostgres = user=postern host=%s port=%s\n[pgbouncer]\n"+
 		"listen_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\nauth_type = any\npool_mode = %s\n"+
-		"default_pool_size = 30\n", host, port, address.Port, mode), 0o644)
+		"default_pool_size = 30\n", host, port, free, mode), 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +68,7 @@ func bouncer(t *testing.T, server *postgres.Server, mode string) string {
 		cmd.Wait()
 	})
 	soon(t, "the pooler listens", func() bool {
-		c, err := net.Dial("tcp", address.String())
+		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()
 		}

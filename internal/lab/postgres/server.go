@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -125,12 +126,7 @@ func (s *Server) make(settings []string) (err error) {
 		"--no-sync"); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	s.port = l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
+	if s.port, err = FreePort(); err != nil {
 		return err
 	}
 	conf, err := os.OpenFile(filepath.Join(cluster, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
@@ -143,6 +139,18 @@ func (s *Server) make(settings []string) (err error) {
 		"log_min_messages = panic"}, settings...)
 	_, err = conf.WriteString(strings.Join(lines, "\n") + "\n")
 	return errors.Join(err, conf.Close())
+}
+
+// FreePort finds a port of 127.0.0.1 that nobody has, and that no connection is given: those come from 32768 on.
+func FreePort() (port int, err error) {
+	for range 100 {
+		port = 20000 + rand.IntN(12000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
 }
 
 func (s *Server) command(name string, args ...string) *exec.Cmd {

@@ -33,13 +33,11 @@ func NewPool(ctx context.Context, cfg *Config) (*Pool, error) {
 // Close waits for the connections that are lent and closes all.
 func (p *Pool) Close() { p.pool.Close() }
 
-// With lends a connection that is not known to be lost. Where it turns out to be so before it answered anything, the
-// others that lie idle may be too, and do is called once more, with a new one: what it did until its first answer must
-// bear that.
+// With lends a connection that is not known to be lost. Where it turns out to be so before it answered anything, do is
+// called once more, with a new one: what it did until its first answer must bear that.
 func (p *Pool) With(ctx context.Context, do func(c *Conn) error) error {
 	unheard, err := p.lend(ctx, do)
 	if unheard && ctx.Err() == nil {
-		p.pool.Reset()
 		_, err = p.lend(ctx, do)
 	}
 	return err
@@ -61,7 +59,9 @@ func (p *Pool) lend(ctx context.Context, do func(c *Conn) error) (unheard bool, 
 	}
 	defer lent.Release()
 	c := newConn(lent.Conn().PgConn())
-	if unheard, err = c.Unheard(do); c.Dead() {
+	unheard, err = c.Unheard(do)
+	if c.Dead() && !errors.Is(err, context.Canceled) {
+		p.pool.Reset() // it was lost, or hung: others that lie idle may be so too
 		err = away(err)
 	}
 	return unheard, err
