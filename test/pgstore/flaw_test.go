@@ -189,12 +189,28 @@ func TestCommitThatReachedNoStandby(t *testing.T) {
 	soon(t, "the standby is waited for", func() bool {
 		return p.number("SELECT (current_setting('synchronous_standby_names') = 's1')::integer") == 1
 	})
-	answer := make(chan error, 1)
-	accept := func(n int) {
-		go func() { answer <- s.Accept(t.Context(), submission(t, s, n, nil)) }()
-		soon(t, "the COMMIT waits", func() bool { return sent() > 0 })
+	answer, n := make(chan error, 1), 1
+	// accept accepts messages until one waits for the standby, which a session hears of when it likes, and sends it on.
+	accept := func() {
+		for waits := false; !waits; {
+			n++
+			message := submission(t, s, n, nil)
+			go func() { answer <- s.Accept(t.Context(), message) }()
+			soon(t, "the COMMIT waits or is done", func() bool {
+				select {
+				case err := <-answer:
+					if err != nil {
+						t.Error(err)
+					}
+					return true
+				default:
+				}
+				waits = sent() > 0
+				return waits
+			})
+		}
 	}
-	accept(2)
+	accept()
 	soon(t, "the question waits", func() bool { return p.number("SELECT count(*)"+waits) > 0 })
 	standby("RESET synchronous_standby_names")
 	if err := <-answer; err != nil {
@@ -212,7 +228,7 @@ func TestCommitThatReachedNoStandby(t *testing.T) {
 			}
 		}
 	}
-	accept(3)
+	accept()
 	if err := sentOn(answer); !errors.Is(err, queue.ErrUnknown) {
 		t.Errorf("no standby ever had it: %v", err)
 	}
@@ -226,11 +242,11 @@ func TestCommitThatReachedNoStandby(t *testing.T) {
 	}
 	standby("RESET synchronous_standby_names")
 	soon(t, "accepted", func() bool {
-		sub := submission(t, s, 4, nil)
+		sub := submission(t, s, n+1, nil)
 		defer sub.Body.Discard()
 		return s.Accept(t.Context(), sub) == nil
 	})
-	if got := states(t, s); got[queue.Queued] != 4 {
+	if got := states(t, s); got[queue.Queued] != int64(n)+1 {
 		t.Errorf("stored: %v", got)
 	}
 }
