@@ -274,7 +274,7 @@ func TestTestsThatDocumentsNameExist(t *testing.T) {
 	}
 }
 
-// TestNamesOfCodeThatDocumentsCiteExist looks at the files (`ladder.go`) and names (`run.keep`, `SendWhile`) that the pages
+// TestNamesOfCodeThatDocumentsCiteExist looks at the files (`ladder.go`) and names (`run.keep`, `Channel.Send`) that the pages
 // for developers cite. Decisions are left out: they tell what was.
 func TestNamesOfCodeThatDocumentsCiteExist(t *testing.T) {
 	files, names := codeNames(t)

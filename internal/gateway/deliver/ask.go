@@ -8,9 +8,8 @@ import (
 	"postern/internal/smtp/smtpclient"
 )
 
-// Ask is smtpclient.Conn.Ask over the channel, judged like SendWhile: nothing of either address is said over a
-// connection that does not pass the terms at this moment, or if still does not hold any more. Errors are those of
-// SendWhile.
+// Ask is smtpclient.Conn.Ask over the channel, judged like Send: nothing of either address is said over a connection
+// that does not pass the terms at this moment, or if still does not hold any more. Errors are those of Send.
 func (c *Channel) Ask(ctx context.Context, on Terms, from, to mail.Address,
 	still func() bool) (smtpclient.Asked, error) {
 	if err := c.clear(ctx, on, still); err != nil {

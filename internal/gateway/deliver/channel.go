@@ -50,16 +50,10 @@ const (
 )
 
 // Send judges the connection again, for a message with these terms, writes the name of a first use down, and only then
-// speaks MAIL. Errors are *Lapsed or *smtpclient.Error; the results of recipients stand in Result.
+// speaks MAIL, which t.Still is asked about too. Errors are *Lapsed, *smtpclient.Error, or ErrOvertaken where t.Still
+// does not hold: the peer has no message then. The results of recipients stand in Result.
 func (c *Channel) Send(ctx context.Context, on Terms, t *smtpclient.Transaction) (*smtpclient.Result, error) {
-	return c.SendWhile(ctx, on, t, func() bool { return true })
-}
-
-// SendWhile is Send if still holds when MAIL is about to be said. Where it, or t.Still, does not hold the error is
-// ErrOvertaken, and the peer has no message.
-func (c *Channel) SendWhile(ctx context.Context, on Terms, t *smtpclient.Transaction, still func() bool) (
-	*smtpclient.Result, error) {
-	if err := c.clear(ctx, on, still); err != nil {
+	if err := c.clear(ctx, on, func() bool { return t.Still == nil || t.Still(false) }); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, transferTime+time.Duration(t.Size/slowest)*time.Second)

@@ -34,14 +34,13 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 	}
 	first := r.channel.Sent() == 0
 	terms := deliver.Terms{Requirement: group[0].Requirement, Waives: r.waives(about)}
-	still := func() bool { return r.still() && r.leases.stand(group) }
 	t.Still = func(begun bool) bool {
-		if !begun {
-			return still()
+		if begun { // content is not broken off for another reason
+			return r.d.joined() && r.leases.stand(group)
 		}
-		return r.d.joined() && r.leases.stand(group) // content is not broken off for another reason
+		return r.still() && r.leases.stand(group)
 	}
-	result, err := r.channel.SendWhile(r.effort, terms, t, still)
+	result, err := r.channel.Send(r.effort, terms, t)
 	lapsed := (*deliver.Lapsed)(nil)
 	switch {
 	case errors.As(err, &lapsed):

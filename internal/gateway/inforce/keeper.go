@@ -220,9 +220,11 @@ func (k *Keeper) number(ctx context.Context, s *state, anew bool) error {
 	if s.Table != nil {
 		j.Tables = s.Table.Digest()
 	}
-	if s.Clients != nil && s.Clients.Digest() != "" {
-		sum := sha256.Sum256([]byte(j.Tables + s.Clients.Digest()))
-		j.Tables = hex.EncodeToString(sum[:])
+	if s.Clients != nil {
+		if bindings := s.Clients.Digest(); bindings != "" {
+			sum := sha256.Sum256([]byte(j.Tables + bindings))
+			j.Tables = hex.EncodeToString(sum[:])
+		}
 	}
 	var err error
 	if s.numbered, err = k.cfg.Ledger.Judge(ctx, j, anew); err != nil {
